@@ -1,0 +1,93 @@
+"""From a run's log to its result: accuracies under three selection rules, and where it came from.
+
+With correct[e][f] right answers after epoch e in fold f: *last* is the last epoch; *selected* is,
+fold by fold, the first epoch with the most right answers on its noisy validation labels; *oracle*
+is the best epoch on the clean test labels, which nobody can choose in practice.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments.data import Data
+from experiments.problem import Problem
+from experiments.spec import Run
+from experiments.train import Log
+
+SELECTIONS = ("last", "selected", "oracle")
+VERSIONED = ("numpy", "scikit-learn", "torch")
+
+
+def accuracies(log: Log, problem: Problem) -> dict[str, float]:
+    """Return the test accuracy in percent under each selection rule."""
+    validation, test = np.array(log.validation_correct), np.array(log.test_correct)
+    n_test = sum(len(fold.test) for fold in problem.folds)
+    chosen = validation.argmax(axis=0)
+    return {
+        "last": 100 * int(test[-1].sum()) / n_test,
+        "selected": 100 * int(test[chosen, np.arange(len(chosen))].sum()) / n_test,
+        "oracle": 100 * int(test.sum(axis=1).max()) / n_test,
+    }
+
+
+def result(run: Run, data: Data, problem: Problem, log: Log) -> dict[str, Any]:
+    """Return everything about a finished run that is worth keeping, ready for JSON."""
+    return {
+        "key": run.key,
+        "run": run.settings(),
+        "accuracy": accuracies(log, problem),
+        "samples": {
+            "train": len(problem.labels),
+            "contaminated": int(problem.contaminated.sum()),
+            "validation": [len(fold.validation) for fold in problem.folds],
+            "test": [len(fold.test) for fold in problem.folds],
+        },
+        "seconds": {name: round(spent, 4) for name, spent in sorted(log.seconds.items())},
+        "reweightings": log.reweightings,
+        "test_correct": log.test_correct,
+        "validation_correct": log.validation_correct,
+        "data_sha256": data.sha256,
+        "environment": environment(),
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Return versions, processor, threads, and the commit (and whether files differ from it)."""
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in VERSIONED},
+        "device": f"cpu ({_processor()})",
+        "threads": torch.get_num_threads(),
+        "commit": _git("rev-parse", "HEAD") or "unknown",
+        # Results are written while a sweep runs; they are not what produced them.
+        "dirty": bool(_git("status", "--porcelain", "--", ".", ":!experiments/results")),
+    }
+
+
+def _processor() -> str:
+    """Return the processor's name where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str:
+    """Return what git says in this checkout; empty outside of one."""
+    top = Path(__file__).parent.parent
+    command = ["git", "-C", os.fspath(top), *arguments]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return answer.stdout.strip()

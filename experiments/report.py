@@ -1,0 +1,218 @@
+"""Ours beside the published numbers: mean and spread over seeds, under three selection rules.
+
+The published number is compared with our last epoch, which is what a table without a validation
+set can mean. A cell that differs by more than TOLERANCE points is marked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from experiments.catalogue import Cell, Table
+from experiments.outcome import SELECTIONS
+from experiments.spec import Run
+from experiments.store import Store
+
+TOLERANCE = 5.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One cell of a table, summarised over its finished seeds."""
+
+    cell: Cell
+    seeds: int
+    mean: dict[str, float]
+    spread: dict[str, float]  # sample standard deviation; 0 for one seed
+    seconds: float
+    reweighting_seconds: float
+
+    @property
+    def difference(self) -> float:
+        """Our last epoch minus the published accuracy, in points."""
+        return self.mean["last"] - self.cell.published
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether the difference exceeds the tolerance."""
+        return abs(self.difference) > TOLERANCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A table under one preset: a line per cell that has a finished run, and the missing cells."""
+
+    table: Table
+    preset: str
+    lines: tuple[Line, ...]
+    missing: int
+
+    @property
+    def mean_absolute_difference(self) -> float:
+        """Mean over the lines of |ours - published|, points; NaN without lines."""
+        differences = [abs(line.difference) for line in self.lines]
+        return float(np.mean(differences)) if differences else float("nan")
+
+    @property
+    def agreeing(self) -> int:
+        """Number of lines within the tolerance."""
+        return sum(not line.disagrees for line in self.lines)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return {
+            "table": self.table.name,
+            "preset": self.preset,
+            "missing_runs": self.missing,
+            "agreeing": self.agreeing,
+            "mean_absolute_difference": self.mean_absolute_difference,
+            "cells": [
+                {
+                    "row": line.cell.row,
+                    "noise_rate": line.cell.noise_rate,
+                    "rrm": line.cell.rrm,
+                    "published": line.cell.published,
+                    "seeds": line.seeds,
+                    "mean": line.mean,
+                    "spread": line.spread,
+                    "difference": line.difference,
+                    "disagrees": line.disagrees,
+                    "seconds": line.seconds,
+                    "reweighting_seconds": line.reweighting_seconds,
+                }
+                for line in self.lines
+            ],
+        }
+
+
+def report(
+    table: Table,
+    store: Store,
+    *,
+    preset: str,
+    scale: str,
+    keep: Callable[[Run], bool] = lambda _: True,
+    change: Callable[[Run], Run] = lambda run: run,
+) -> Report:
+    """Return what the store knows of the table under the preset: seeds 0, 1, ... while there are.
+
+    Only the cells whose run passes ``keep`` count; ``change`` is applied to a run before it is
+    looked up, for settings other than the preset's.
+    """
+    by_seed: list[tuple[Cell, ...]] = []
+    results: list[list[dict[str, Any] | None]] = []
+    for seed in count():
+        cells = tuple(cell for cell in table.cells(preset, scale, seed) if keep(cell.run))
+        found = [store.load_result(change(cell.run)) for cell in cells]
+        if not any(found) and seed > 0:
+            break
+        by_seed.append(cells)
+        results.append(found)
+    lines: list[Line] = []
+    missing = 0
+    for cells, loaded in zip(zip(*by_seed, strict=True), zip(*results, strict=True), strict=True):
+        present = [one for one in loaded if one is not None]
+        missing += len(loaded) - len(present)
+        if present:
+            lines.append(_line(cells[0], present))
+    return Report(table=table, preset=preset, lines=tuple(lines), missing=missing)
+
+
+def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
+    """Return the summary of one cell's finished runs."""
+    values = {rule: np.array([one["accuracy"][rule] for one in results]) for rule in SELECTIONS}
+    several = len(results) > 1
+    return Line(
+        cell=cell,
+        seeds=len(results),
+        mean={rule: float(value.mean()) for rule, value in values.items()},
+        spread={
+            rule: float(value.std(ddof=1)) if several else 0.0 for rule, value in values.items()
+        },
+        seconds=float(np.mean([sum(one["seconds"].values()) for one in results])),
+        reweighting_seconds=float(
+            np.mean([one["seconds"].get("reweighting", 0.0) for one in results])
+        ),
+    )
+
+
+HEADER = (
+    "loss",
+    "noise",
+    "",
+    "published",
+    "last",
+    "selected",
+    "oracle",
+    "difference",
+    "seeds",
+)
+
+
+def rows(report: Report) -> list[tuple[str, ...]]:
+    """Return the report's cells as text, one row a line, in the order of :data:`HEADER`."""
+    return [
+        (
+            line.cell.row.upper(),
+            f"{100 * line.cell.noise_rate:.0f} %",
+            "+ RRM" if line.cell.rrm else "plain",
+            f"{line.cell.published:.0f}",
+            *(_mean_and_spread(line, rule) for rule in SELECTIONS),
+            f"{line.difference:+.1f}{' !' if line.disagrees else ''}",
+            str(line.seeds),
+        )
+        for line in report.lines
+    ]
+
+
+def _mean_and_spread(line: Line, rule: str) -> str:
+    """Return "mean", or "mean ± spread" where there are several seeds."""
+    mean = f"{line.mean[rule]:.1f}"
+    return f"{mean} ± {line.spread[rule]:.1f}" if line.seeds > 1 else mean
+
+
+def verdict(reports: Sequence[Report]) -> list[str]:
+    """Return, in words, how far each reading reproduces the table, and which does so better."""
+    sentences = [
+        f"{one.preset}: {one.agreeing} of {len(one.lines)} cells within {TOLERANCE:.0f} points of "
+        f"the published number, mean difference {one.mean_absolute_difference:.1f} points."
+        for one in reports
+        if one.lines
+    ]
+    complete = [one for one in reports if one.lines]
+    if len(complete) > 1:
+        best = min(complete, key=lambda one: one.mean_absolute_difference)
+        sentences.append(f"The reading that reproduces the published table better: {best.preset}.")
+    return sentences
+
+
+def slowest(reports: Sequence[Report]) -> str:
+    """Return what a run costs: the longest mean time, and re-weighting's largest share of one."""
+    lines = [line for one in reports for line in one.lines]
+    plain = max((line.seconds for line in lines if not line.cell.rrm), default=0.0)
+    rrm = max((line.seconds for line in lines if line.cell.rrm), default=0.0)
+    share = max(
+        (line.reweighting_seconds / line.seconds for line in lines if line.cell.rrm), default=0.0
+    )
+    return (
+        f"Slowest cell: {plain:.0f} s plain, {rrm:.0f} s with RRM, of which re-weighting itself "
+        f"takes {100 * share:.2f} %."
+    )
+
+
+def markdown(reports: Sequence[Report]) -> str:
+    """Return the reports as Markdown: for the README, which a test compares with this."""
+    parts: list[str] = []
+    for one in reports:
+        parts.append(f"Preset `{one.preset}`:\n")
+        parts.append("| " + " | ".join(HEADER) + " |")
+        parts.append("| --- " * len(HEADER) + "|")
+        parts.extend("| " + " | ".join(row) + " |" for row in rows(one))
+        parts.append("")
+    parts.extend(f"- {sentence}" for sentence in [*verdict(reports), slowest(reports)])
+    return "\n".join(parts) + "\n"

@@ -1,0 +1,151 @@
+"""What a run is: every choice that changes its result and nothing else, frozen and hashed.
+
+Symbols: the price gamma is always that of Eq. (2); `penalty` is the number a table prints and
+`gamma_convention` says what it multiplies. `contamination` is C', the estimate that RRM is given;
+`noise_rate` is C, the fraction of labels that really are wrong.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from itertools import product
+from typing import Any, Literal, get_args, get_type_hints
+
+from rrm_theory import gamma_from_l1_penalty
+from rrm_theory._checks import fraction_of_samples, positive
+
+Dataset = Literal["digits", "mnist3", "mnist"]
+Model = Literal["mlp", "cnn"]
+LossName = Literal["cce", "mae", "mse", "gce", "elr"]
+GammaConvention = Literal["eq2", "l1"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training run.
+
+    Fields with a default are left out of :attr:`key` while they have it, so a field added later
+    does not rename the results that exist.
+    """
+
+    # The task.
+    dataset: Dataset
+    model: Model
+    loss: LossName
+    noise_rate: float  # C, fraction of training labels replaced by another class, in [0, 1)
+    seed: int
+
+    # Re-weighting; neither penalty nor contamination is plain training.
+    penalty: float | None = None  # as printed, loss units, in the unit that gamma_convention says
+    gamma_convention: GammaConvention = "eq2"  # "eq2": (penalty/2) ||u||_1; "l1": penalty ||u||_1
+    contamination: float | None = None  # C' in [0, 1)
+    step: float = 1.0  # mu
+    reweight_inputs: Literal["clean"] = "clean"  # what the re-weighting losses are computed on
+    weighted_term: Literal["supervised", "total"] = "supervised"  # what the weights multiply
+
+    # Optimisation: plain SGD.
+    learning_rate: float = 0.1
+    batch_size: int = 100
+    iterations: int = 10  # of Algorithm 1: this many times the epochs below, then a re-weighting
+    epochs_per_iteration: int = 10  # sigma
+    reduction: Literal["batch_sum", "batch_mean"] = "batch_sum"  # sum times 1/N, or batch mean
+
+    # What the literature leaves unsaid.
+    normalisation: Literal["scalar", "unit"] = "scalar"  # (x - mean)/std by two scalars; x/max
+    initialisation: Literal["glorot", "torch"] = "glorot"  # Glorot uniform, zero bias; torch's own
+    probability_clip: float = 0.0  # softmax clipped to [clip, 1 - clip] in cce and elr; 0: logits
+    class_reduction: Literal["sum", "mean"] = "sum"  # of mae and mse over the classes
+    gce_q: float = 0.7  # Zhang & Sabuncu 2018's default
+    elr_decay: float = 0.7  # beta, Liu et al. 2020's CIFAR-10 default
+    elr_strength: float = 3.0  # lambda, likewise
+
+    # Samples. validation = 0 cross-fits the selection over the two halves of the test set.
+    validation: float = 0.0  # fraction of the training samples held out, contaminated alike
+    train_samples: int | None = None  # use this many only
+
+    def __post_init__(self) -> None:
+        """Refuse a run that cannot be trained, before any run starts."""
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            value, choices = getattr(self, field.name), get_args(hints[field.name])
+            if choices and isinstance(choices[0], str) and value not in choices:
+                msg = f"{field.name} must be one of {', '.join(choices)}; got {value!r}."
+                raise ValueError(msg)
+        for name in ("noise_rate", "validation"):
+            fraction_of_samples(getattr(self, name), name)
+        if self.penalty is not None and self.contamination is not None:
+            msg = (
+                "give penalty or contamination, not both: "
+                f"got penalty={self.penalty!r}, contamination={self.contamination!r}."
+            )
+            raise ValueError(msg)
+        for name in ("learning_rate", "elr_strength", "gce_q"):
+            positive(getattr(self, name), name)
+        if self.penalty is not None:
+            positive(self.penalty, "penalty")
+        if self.contamination is not None:
+            fraction_of_samples(self.contamination, "contamination")
+        if not 0 < self.step <= 1:
+            msg = f"step must lie in (0, 1], got {self.step!r}."
+            raise ValueError(msg)
+        for name in ("probability_clip", "elr_decay"):
+            limit = 0.5 if name == "probability_clip" else 1.0
+            if not 0 <= getattr(self, name) < limit:
+                msg = f"{name} must lie in [0, {limit}), got {getattr(self, name)!r}."
+                raise ValueError(msg)
+        for name in ("batch_size", "iterations", "epochs_per_iteration", "train_samples"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                msg = f"{name} must be a positive integer, got {value!r}."
+                raise ValueError(msg)
+        if not isinstance(self.seed, int) or self.seed < 0:
+            msg = f"seed must be a nonnegative integer, got {self.seed!r}."
+            raise ValueError(msg)
+
+    @property
+    def gamma(self) -> float | None:
+        """Price in the convention of Eq. (2), loss units; None without a fixed price."""
+        if self.penalty is None or self.gamma_convention == "eq2":
+            return self.penalty
+        return gamma_from_l1_penalty(self.penalty)
+
+    @property
+    def reweights(self) -> bool:
+        """Whether the run is RRM; if not, every weight stays at 1."""
+        return self.penalty is not None or self.contamination is not None
+
+    @property
+    def epochs(self) -> int:
+        """Number of passes over the training samples."""
+        return self.iterations * self.epochs_per_iteration
+
+    @property
+    def key(self) -> str:
+        """Name of the run's files: 12 hex digits of its choices."""
+        chosen = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if getattr(self, field.name) != field.default
+        }
+        canonical = json.dumps(chosen, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def settings(self) -> dict[str, Any]:
+        """Return every field, and the price they resolve to, for printing and storing."""
+        return asdict(self) | {"gamma": self.gamma, "epochs": self.epochs}
+
+
+def grid(**axes: Iterable[Any]) -> tuple[Run, ...]:
+    """Return one run per point of the product of ``axes``, the first axis slowest.
+
+    Examples
+    --------
+    >>> axes = dict(dataset=["mnist3"], model=["mlp"], loss=["cce"], noise_rate=[0.55, 0.6])
+    >>> [(run.noise_rate, run.seed) for run in grid(**axes, seed=[0, 1])]
+    [(0.55, 0), (0.55, 1), (0.6, 0), (0.6, 1)]
+
+    """
+    return tuple(Run(**dict(zip(axes, point, strict=True))) for point in product(*axes.values()))

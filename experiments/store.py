@@ -1,0 +1,199 @@
+"""Files that survive a kill: results as one JSON a run, checkpoints with a digest, trajectories.
+
+Every file is written beside its place, flushed, and moved there in one step; a reader sees the old
+file or the new one, never a part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from experiments.spec import Run
+
+RESULTS = Path(__file__).parent / "results"
+WORK = Path("runs")
+DIGEST_BYTES = 32
+
+_log = logging.getLogger(__name__)
+
+
+class UnwritableError(OSError):
+    """A folder cannot take files; raised before any training starts."""
+
+
+class BrokenFileError(ValueError):
+    """A result or checkpoint is truncated, damaged or not ours; the message names its path."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write ``content`` so that ``path`` is at every moment the old file or the whole new one."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make ``folder`` and prove that it takes files.
+
+    Raises
+    ------
+    UnwritableError
+        If it does not; the message names the folder and the system's reason.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        msg = f"cannot write to {folder}: {error.strerror or error}. Choose another folder."
+        raise UnwritableError(msg) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """Where the files of one experiment are: results are kept, work files may be deleted."""
+
+    experiment: str
+    results: Path = RESULTS
+    work: Path = WORK
+
+    def prepare(self) -> None:
+        """Make both folders, or raise :class:`UnwritableError`."""
+        prepare_folder(self.results / self.experiment)
+        prepare_folder(self.work / self.experiment)
+
+    def result_path(self, run: Run) -> Path:
+        """Return the place of the run's JSON."""
+        return self.results / self.experiment / f"{run.key}.json"
+
+    def trajectory_path(self, run: Run) -> Path:
+        """Return the place of the run's trajectory, a work file."""
+        return self.work / self.experiment / f"{run.key}.npz"
+
+    def checkpoint(self, run: Run) -> Checkpoint:
+        """Return the run's checkpoint, which need not exist yet."""
+        return Checkpoint(self.work / self.experiment / f"{run.key}.checkpoint")
+
+    def save_result(self, run: Run, result: dict[str, Any]) -> None:
+        """Write the run's JSON."""
+        write_atomically(self.result_path(run), _one_line_per_key(result).encode())
+
+    def load_result(self, run: Run) -> dict[str, Any] | None:
+        """Return the run's result, or None if it has not finished.
+
+        Raises
+        ------
+        BrokenFileError
+            If the file is damaged or belongs to another run.
+
+        """
+        path = self.result_path(run)
+        if not path.is_file():
+            return None
+        try:
+            result: dict[str, Any] = json.loads(path.read_text())
+            key = result["key"]
+        except (ValueError, KeyError, TypeError) as error:
+            msg = f"{path} is not a result of this project ({error!r}); delete it to run again."
+            raise BrokenFileError(msg) from error
+        if key != run.key:
+            msg = f"{path} holds the run {key}, not {run.key}; delete it to run again."
+            raise BrokenFileError(msg)
+        return result
+
+    def save_trajectory(self, run: Run, **arrays: NDArray[Any]) -> None:
+        """Write the run's arrays, compressed."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        write_atomically(self.trajectory_path(run), buffer.getvalue())
+
+    def load_trajectory(self, run: Run) -> dict[str, NDArray[Any]] | None:
+        """Return the run's arrays, or None if there are none."""
+        path = self.trajectory_path(run)
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The last state of an unfinished run, and the one before it."""
+
+    path: Path
+
+    @property
+    def previous(self) -> Path:
+        """Place of the state before the last."""
+        return self.path.with_suffix(".previous")
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write ``state`` (tensors, numbers, strings, lists, dicts), keeping the last good one."""
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        content = buffer.getvalue()
+        if self.path.is_file():
+            self.path.replace(self.previous)
+        write_atomically(self.path, hashlib.sha256(content).digest() + content)
+
+    def load(self, key: str) -> dict[str, Any] | None:
+        """Return the newest good state of the run ``key``, or None if there is none.
+
+        A file that is truncated, damaged or of another run is refused with a logged warning that
+        names it, and the one before it is tried.
+        """
+        for path in (self.path, self.previous):
+            if not path.is_file():
+                continue
+            try:
+                return self._read(path, key)
+            except BrokenFileError as error:
+                _log.warning("%s", error)
+        return None
+
+    def delete(self) -> None:
+        """Remove both files."""
+        self.path.unlink(missing_ok=True)
+        self.previous.unlink(missing_ok=True)
+
+    @staticmethod
+    def _read(path: Path, key: str) -> dict[str, Any]:
+        """Return the state in ``path``, or raise :class:`BrokenFileError` naming it."""
+        raw = path.read_bytes()
+        digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() != digest:
+            msg = f"refused the checkpoint {path}: truncated, damaged or foreign."
+            raise BrokenFileError(msg)
+        state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+        if state["key"] != key:
+            msg = f"refused the checkpoint {path}: it belongs to the run {state['key']}, not {key}."
+            raise BrokenFileError(msg)
+        return state
+
+
+def _one_line_per_key(result: dict[str, Any]) -> str:
+    """Return strict JSON with one line per top-level key, so that a diff names what changed."""
+    lines = (
+        f" {json.dumps(key)}: {json.dumps(value, sort_keys=True, allow_nan=False)}"
+        for key, value in result.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"

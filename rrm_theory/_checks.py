@@ -1,0 +1,110 @@
+"""Checks of public arguments: one line per call, the argument named, the value shown.
+
+Everything below returns the checked value in the type that the mathematics works with: float64
+vectors, Python floats, and exact fractions for a contamination.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import isfinite
+from numbers import Rational, Real
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Vector = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+# Sums of 2**63 numbers of this size are still finite in float64, so no sum below can overflow.
+LARGEST = 2.0**960
+# Integers beyond this are not all representable in float64.
+LARGEST_INTEGER = 2**53
+
+
+def loss_vector(losses: ArrayLike) -> Vector:
+    """Return ``losses`` as a float64 vector holding exactly the given numbers.
+
+    Raises
+    ------
+    ValueError
+        If ``losses`` is not a non-empty vector of real numbers, holds NaN or -inf, only +inf, a
+        finite value beyond 2^960, or an integer that float64 cannot represent.
+
+    """
+    given = np.asarray(losses)
+    if given.ndim != 1 or given.size == 0:
+        msg = f"losses must be a non-empty vector, got shape {given.shape}."
+        raise ValueError(msg)
+    if given.dtype.kind not in "fiu":
+        msg = f"losses must be real numbers, got dtype {given.dtype}."
+        raise ValueError(msg)
+    if given.dtype.kind in "iu" and np.any((given > LARGEST_INTEGER) | (given < -LARGEST_INTEGER)):
+        worst = int(given[np.argmax(np.maximum(given, 0 - given))])
+        msg = f"losses must be exact in float64, got the integer {worst}."
+        raise ValueError(msg)
+    c = given.astype(np.float64)
+    if np.isnan(c).any():
+        msg = f"losses must not be NaN, got nan at index {int(np.isnan(c).argmax())}."
+        raise ValueError(msg)
+    if c.min() == np.inf:
+        msg = f"losses must hold a finite value, got only +inf ({c.size} of them)."
+        raise ValueError(msg)
+    out_of_range = (np.abs(c) > LARGEST) & (c != np.inf)
+    if out_of_range.any():
+        i = int(out_of_range.argmax())
+        msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
+        raise ValueError(msg)
+    return c
+
+
+def positive(value: float, name: str) -> float:
+    """Return ``value`` as a float in (0, 2^960], or raise a ValueError that shows it."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        msg = f"{name} must be a number, got {value!r}."
+        raise ValueError(msg)
+    number = float(value)
+    if not isfinite(number) or number <= 0 or number > LARGEST:
+        msg = f"{name} must be positive and finite (at most 2^960), got {value!r}."
+        raise ValueError(msg)
+    return number
+
+
+def fraction_of_samples(value: float | Fraction, name: str) -> Fraction:
+    """Return ``value`` in [0, 1) as the fraction a person means by it.
+
+    A float is read as the shortest decimal that denotes it, so 0.4 is 2/5 and 40 % of ten samples
+    are four; read as the binary number it is, 0.4 would ask for five.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        msg = f"{name} must be a number in [0, 1), got {value!r}."
+        raise ValueError(msg)
+    if not isinstance(value, Rational) and not isfinite(value):
+        msg = f"{name} must lie in [0, 1), got {value!r}."
+        raise ValueError(msg)
+    exact = Fraction(value) if isinstance(value, Rational) else Fraction(repr(float(value)))
+    if not 0 <= exact < 1:
+        msg = f"{name} must lie in [0, 1), got {value!r}."
+        raise ValueError(msg)
+    return exact
+
+
+def distribution(nominal: ArrayLike, n: int) -> Vector:
+    """Return ``nominal`` as a float64 probability vector of length ``n``.
+
+    It may miss 1 by n units of rounding, no more; it is then used as given, not renormalised.
+    """
+    q = np.asarray(nominal, dtype=np.float64)
+    if q.shape != (n,):
+        msg = f"nominal must have shape ({n},) like losses, got {q.shape}."
+        raise ValueError(msg)
+    bad = ~(q >= 0)
+    if bad.any():
+        i = int(bad.argmax())
+        msg = f"nominal must be nonnegative, got {q[i]} at index {i}."
+        raise ValueError(msg)
+    total = float(q.sum())
+    if not abs(total - 1.0) <= n * np.finfo(np.float64).eps:
+        msg = f"nominal must sum to 1, got {total!r}."
+        raise ValueError(msg)
+    return q

@@ -1,0 +1,309 @@
+r"""A weight per training sample, updated by the closed form of the weight problem.
+
+    u <- mu u* + (1 - mu) u,    u*_i = -1/N on chi, |chi| / (N |I_min|) on I_min, 0 elsewhere
+
+with mu = `step`, chi = {i : c_i > c_min + gamma} = `pruned`, p = 1/N + u = `weights`. The module
+stores N p, so that an untouched sample has exactly 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from fractions import Fraction
+from numbers import Real
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from rrm_theory._checks import LARGEST, LARGEST_INTEGER, fraction_of_samples, positive
+from rrm_theory._exact import exact_cut, samples_to_prune
+
+
+class ReweightOutcome(Enum):
+    """What an update did; the value is the message."""
+
+    REWEIGHTED = "Mass moved from the pruned samples to the cheapest ones."
+    NOTHING_PRUNED = "No loss lies above the cut; the target is the nominal weights."
+    NO_LEVEL = (
+        "No level exists: more than (1 - contamination) N samples tie at the smallest loss. The "
+        "weights stay as they were. Ask for less contamination, or set gamma."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reweighting:
+    """What one update saw and did.
+
+    Attributes
+    ----------
+    minimum
+        c_min, loss units.
+    threshold
+        The largest float64 that is kept: losses above it are pruned. NaN if no level exists.
+    n_samples, n_minimum, n_pruned
+        N, |I_min|, |chi|.
+    outcome
+        Which case occurred.
+
+    """
+
+    minimum: float
+    threshold: float
+    n_samples: int
+    n_minimum: int
+    n_pruned: int
+    outcome: ReweightOutcome
+
+    @property
+    def freed_mass(self) -> Fraction:
+        """Probability that u* moves, |chi| / N, exact."""
+        return Fraction(self.n_pruned, self.n_samples)
+
+
+class Reweighter(torch.nn.Module):
+    r"""Weights ``p = 1/N + u`` with ``u <- mu u* + (1 - mu) u`` at every update.
+
+    Parameters
+    ----------
+    n_samples
+        N >= 1, the number of training samples; sample indices run from 0 to N - 1.
+    gamma
+        Price > 0 per unit of total variation in the convention of Eq. (2), loss units. Give
+        either ``gamma`` or ``contamination``.
+    contamination
+        C' in [0, 1): every update cuts at the level of Section 3.5.1, so that at least this
+        fraction is pruned. A float is read as the decimal that denotes it.
+    step
+        mu in (0, 1]. With ``contamination`` it must be 1, as Algorithm 1 sets it.
+    dtype
+        Type of ``rw[index]`` and of the stored weights: float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its domain, or not exactly one of gamma and contamination is
+        given.
+
+    Notes
+    -----
+    Source: ICLR paper, Corollary 3.1.1, Algorithms 1 and 3 (with u in its last line, theory.md
+    A.6), Section 3.5.1. Exact in the pruned set and all counts; weights rounded to ``dtype``.
+    Cost O(N) an update. State: ``scaled_weights`` and ``pruned``, both buffers of length N, so
+    ``.to(device)`` and ``state_dict`` work. Not supported: complex or -inf losses.
+
+    Examples
+    --------
+    >>> rw = Reweighter(4, gamma=2.0)
+    >>> rw[[0, 1]]
+    tensor([1., 1.])
+    >>> rw.update([0.0, 1.0, 10.0, 20.0]).freed_mass  # two of four samples leave
+    Fraction(1, 2)
+    >>> rw[[0, 1, 2, 3]]  # and their mass lands on the cheapest one
+    tensor([3., 1., 0., 0.])
+
+    """
+
+    n_samples: int
+    gamma: float | None
+    contamination: Fraction | None
+    step: float
+    scaled_weights: Tensor
+    pruned: Tensor
+
+    def __init__(
+        self,
+        n_samples: int,
+        *,
+        gamma: float | None = None,
+        contamination: float | Fraction | None = None,
+        step: float = 1.0,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
+            msg = f"n_samples must be a positive integer, got {n_samples!r}."
+            raise ValueError(msg)
+        if (gamma is None) == (contamination is None):
+            msg = (
+                "give exactly one of gamma and contamination, got "
+                f"gamma={gamma!r}, contamination={contamination!r}."
+            )
+            raise ValueError(msg)
+        if not isinstance(step, Real) or not 0 < step <= 1:
+            msg = f"step must lie in (0, 1], got {step!r}."
+            raise ValueError(msg)
+        if contamination is not None and step != 1:
+            msg = f"step must be 1 with contamination (Algorithm 1), got {step!r}."
+            raise ValueError(msg)
+        if dtype not in (torch.float32, torch.float64):
+            msg = f"dtype must be torch.float32 or torch.float64, got {dtype}."
+            raise ValueError(msg)
+        self.n_samples = n_samples
+        self.gamma = None if gamma is None else positive(gamma, "gamma")
+        self.contamination = (
+            None if contamination is None else fraction_of_samples(contamination, "contamination")
+        )
+        self.step = float(step)
+        self.register_buffer("scaled_weights", torch.ones(n_samples, dtype=dtype))
+        self.register_buffer("pruned", torch.zeros(n_samples, dtype=torch.bool))
+
+    def extra_repr(self) -> str:
+        """Return the settings, for ``repr``."""
+        price = (
+            f"gamma={self.gamma}"
+            if self.gamma is not None
+            else f"contamination={self.contamination}"
+        )
+        return f"{self.n_samples}, {price}, step={self.step}"
+
+    @torch.no_grad()
+    def update(self, losses: Tensor | ArrayLike) -> Reweighting:
+        r"""Set ``u <- mu u*(losses) + (1 - mu) u`` and return what was pruned.
+
+        Parameters
+        ----------
+        losses
+            The loss of every sample, shape (N,), in the order of the sample indices, loss units.
+            Every float type and integers; +inf is pruned; compared exactly.
+
+        Returns
+        -------
+        Reweighting
+            Minimum, threshold, counts, freed mass and outcome.
+
+        Raises
+        ------
+        ValueError
+            If ``losses`` has not shape (N,), or is NaN or -inf anywhere or +inf everywhere; the
+            weights are then as before.
+
+        Examples
+        --------
+        >>> rw = Reweighter(3, contamination=0.3)  # one of three
+        >>> rw.update(torch.tensor([0.5, 0.0, 9.0])).threshold
+        0.5
+
+        """
+        c = _exact_losses(losses, self.n_samples, self.scaled_weights.device)
+        minimum = float(c.min()) + 0.0  # -0.0 becomes 0.0, which it equals
+        cheapest = c == minimum
+        n_minimum = int(cheapest.sum())
+        threshold = self._threshold(c, minimum)
+        if threshold is None:
+            return Reweighting(
+                minimum=minimum,
+                threshold=float("nan"),
+                n_samples=self.n_samples,
+                n_minimum=n_minimum,
+                n_pruned=0,
+                outcome=ReweightOutcome.NO_LEVEL,
+            )
+        pruned = c > threshold
+        n_pruned = int(pruned.sum())
+        # One division of integers, rounded once: the same bits on every device and sharding.
+        heavy = (n_minimum + n_pruned) / n_minimum
+        target = torch.ones_like(self.scaled_weights)
+        target[pruned] = 0.0
+        target[cheapest] = heavy
+        if self.step == 1:
+            self.scaled_weights.copy_(target)
+        else:
+            # In this form an untouched sample stays at exactly 1.
+            self.scaled_weights.add_(self.step * (target - self.scaled_weights))
+        self.pruned.copy_(pruned)
+        return Reweighting(
+            minimum=minimum,
+            threshold=threshold,
+            n_samples=self.n_samples,
+            n_minimum=n_minimum,
+            n_pruned=n_pruned,
+            outcome=(ReweightOutcome.REWEIGHTED if n_pruned else ReweightOutcome.NOTHING_PRUNED),
+        )
+
+    def _threshold(self, c: Tensor, minimum: float) -> float | None:
+        """Return the largest float64 that is not pruned; None if no level exists."""
+        if self.gamma is not None:
+            return exact_cut(minimum, self.gamma)[0]
+        assert self.contamination is not None
+        k = samples_to_prune(self.contamination, self.n_samples)
+        kept = c[c < torch.inf]
+        if k:
+            kept = kept[kept < torch.kthvalue(c, self.n_samples - k + 1).values]
+        return float(kept.max()) if kept.numel() else None
+
+    @property
+    def weights(self) -> Tensor:
+        """Probabilities p, shape (N,), float64; they sum to 1 up to the rounding of ``dtype``."""
+        return self.scaled_weights.double() / self.n_samples
+
+    @property
+    def u(self) -> Tensor:
+        """Displacement ``p - 1/N``, shape (N,), float64, probability."""
+        return (self.scaled_weights.double() - 1) / self.n_samples
+
+    def __len__(self) -> int:
+        """Return N."""
+        return self.n_samples
+
+    def __getitem__(self, index: int | slice | ArrayLike | Tensor) -> Tensor:
+        """Return ``N p_i`` for the given sample indices: 1 is untouched, 0 is removed.
+
+        Parameters
+        ----------
+        index
+            An index, a slice, or integers of any shape, each in [0, N).
+
+        Returns
+        -------
+        Tensor
+            Scaled weights in the shape of ``index``, of type ``dtype``, without gradient.
+
+        Raises
+        ------
+        ValueError
+            If an index is unknown, that is, below 0, N or more, or not an integer. Indices that
+            live on a GPU are not inspected, which would stall it; torch stops on those itself.
+
+        """
+        if isinstance(index, slice):
+            return self.scaled_weights[index]
+        i = torch.as_tensor(index)
+        if i.dtype.is_floating_point or i.dtype.is_complex or i.dtype == torch.bool:
+            msg = f"index must hold integers, got {i.dtype}."
+            raise ValueError(msg)
+        if i.device.type == "cpu" and i.numel():
+            low, high = int(i.min()), int(i.max())
+            if low < 0 or high >= self.n_samples:
+                unknown = low if low < 0 else high
+                msg = f"index must lie in [0, {self.n_samples}), got the unknown sample {unknown}."
+                raise ValueError(msg)
+        return self.scaled_weights[i.to(self.scaled_weights.device)]
+
+
+def _exact_losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> Tensor:
+    """Return the losses as float64, which holds every smaller float type exactly."""
+    given = torch.as_tensor(losses if isinstance(losses, Tensor) else np.asarray(losses))
+    if given.shape != (n,):
+        msg = f"losses must have shape ({n},), one per sample, got {tuple(given.shape)}."
+        raise ValueError(msg)
+    if given.dtype == torch.bool or given.dtype.is_complex:
+        msg = f"losses must be real numbers, got {given.dtype}."
+        raise ValueError(msg)
+    c = given.detach().to(device=device, dtype=torch.float64)
+    nan = torch.isnan(c)
+    if nan.any():
+        msg = f"losses must not be NaN, got nan at index {int(nan.int().argmax())}."
+        raise ValueError(msg)
+    limit = LARGEST if given.dtype.is_floating_point else LARGEST_INTEGER
+    beyond = (c.abs() > limit) & (c != torch.inf)
+    if beyond.any():
+        i = int(beyond.int().argmax())
+        msg = f"losses must lie in [-{limit:.3g}, {limit:.3g}] or be +inf, got {c[i]} at index {i}."
+        raise ValueError(msg)
+    if c.min() == torch.inf:
+        msg = f"losses must hold a finite value, got only +inf ({n} of them)."
+        raise ValueError(msg)
+    return c
