@@ -18,7 +18,7 @@ def exact_cut(minimum: float, gamma: float) -> tuple[float, bool]:
 
     Notes
     -----
-    Source: theory.md A, exact comparison in floats. Exact for arguments below 2^960 in absolute
+    Source: theory.md, exact comparison in floats. Exact for arguments below 2^960 in absolute
     value: Knuth's TwoSum yields the rounding error of the sum without error. Cost O(1).
 
     Examples

@@ -451,7 +451,7 @@ def gamma_from_l1_penalty(theta: float) -> float:
 
     Notes
     -----
-    Source: theory.md A.6 and notation. Exact. Cost O(1).
+    Source: ICLR paper, Algorithm 3 against Eq. (2); theory.md A.6. Exact. Cost O(1).
 
     Examples
     --------
