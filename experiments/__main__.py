@@ -15,15 +15,28 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments import report as reporting
+from experiments.bench.show import print_benchmark
+from experiments.bench.suites import SUITES
 from experiments.catalogue import PRESETS, SCALES, TABLES, table
 from experiments.data import DATASETS
 from experiments.demo import run_demo
+from experiments.outcome import environment
 from experiments.spec import Run
-from experiments.store import RESULTS, WORK, BrokenFileError, Store, UnwritableError
+from experiments.store import (
+    RESULTS,
+    WORK,
+    BrokenFileError,
+    Store,
+    UnwritableError,
+    one_line_per_key,
+    prepare_folder,
+    write_atomically,
+)
 from experiments.sweep import Sweep, sweep
 
 FAILED, USAGE, OUT_OF_BUDGET, INTERRUPTED = 1, 2, 3, 130
@@ -39,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = options.command(options, console)
     except (UnwritableError, BrokenFileError, FileNotFoundError, ValueError) as error:
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        print(f"error: {error}", file=sys.stderr)
         return USAGE
     return code
 
@@ -92,6 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument("--markdown", action="store_true", help="print Markdown")
     _add_changes(rep)
     _add_folders(rep)
+
+    bench = command("bench", _bench, "Time what matters, one thread.", "bench reweight")
+    bench.add_argument("suite", nargs="*", help=f"{', '.join(SUITES)}; all if none is given")
+    bench.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     return parser
 
 
@@ -284,9 +301,27 @@ def _report(options: argparse.Namespace, console: Console) -> int:
             grid.add_row(*row)
         console.print(grid)
         if one.missing:
-            console.print(f"{one.missing} runs of {one.preset} have no result.", soft_wrap=True)
+            console.print(f"{one.missing} cells of {one.preset} have no result.", soft_wrap=True)
     for sentence in [*reporting.verdict(reports), reporting.slowest(reports)]:
         console.print(sentence, soft_wrap=True)
+    return 0
+
+
+def _bench(options: argparse.Namespace, console: Console) -> int:
+    """Run benchmarks, print them and store their JSON."""
+    torch.set_num_threads(1)
+    folder = options.results / "bench"
+    prepare_folder(folder)
+    for name in options.suite:
+        _known(name, list(SUITES), "benchmark")
+    for name in options.suite or SUITES:
+        outcome = SUITES[name]()
+        print_benchmark(name, outcome, console)
+        write_atomically(
+            folder / f"{name}.json",
+            one_line_per_key(outcome | {"environment": environment()}).encode(),
+        )
+    console.print(f"Results: {folder}", soft_wrap=True)
     return 0
 
 

@@ -11,6 +11,7 @@ from rich.table import Table as Grid
 
 from experiments.catalogue import DEMO_PLAIN, DEMO_RRM
 from experiments.outcome import SELECTIONS
+from experiments.report import markdown_table
 from experiments.store import WORK, Store
 from experiments.sweep import Sweep, sweep
 
@@ -39,26 +40,50 @@ def run_demo(*, results: Path = WORK, work: Path = WORK, jobs: int, console: Con
     return outcome
 
 
+HEADER = ("", *SELECTIONS, "pruned contaminated", "pruned clean")
+
+
+def demo_rows(store: Store) -> list[tuple[str, ...]]:
+    """Return accuracy under each selection rule, and what RRM pruned at its last re-weighting.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a run has no result.
+
+    """
+    rows: list[tuple[str, ...]] = []
+    for name, run in (("plain", DEMO_PLAIN), ("RRM, C' = 0.4", DEMO_RRM)):
+        one = store.load_result(run)
+        if one is None:
+            msg = f"no {store.result_path(run)}: run python -m experiments demo first."
+            raise FileNotFoundError(msg)
+        n, wrong = one["samples"]["train"], one["samples"]["contaminated"]
+        pruned = ("-", "-")
+        if one["reweightings"]:
+            last = one["reweightings"][-1]
+            pruned = (
+                f"{last['pruned_contaminated']} of {wrong}",
+                f"{last['pruned_clean']} of {n - wrong}",
+            )
+        rows.append((name, *(f"{one['accuracy'][rule]:.1f}" for rule in SELECTIONS), *pruned))
+    return rows
+
+
 def demo_table(store: Store) -> Grid:
-    """Return accuracy under each selection rule, and what RRM pruned, as a table."""
-    plain, rrm = store.load_result(DEMO_PLAIN), store.load_result(DEMO_RRM)
-    assert plain is not None
-    assert rrm is not None
-    samples = plain["samples"]
-    n, wrong = samples["train"], samples["contaminated"]
+    """Return the rows as a table for the terminal."""
     grid = Grid(
-        title=f"Digits, {wrong} of {n} training labels wrong: test accuracy (%)",
+        title="Digits, 40 % of the training labels wrong: test accuracy (%)",
         caption="last: final epoch. selected: best epoch on noisy validation labels. "
         "oracle: best epoch on the test labels. pruned: at the final re-weighting.",
     )
-    for column in ("", *SELECTIONS, "pruned contaminated", "pruned clean"):
+    for column in HEADER:
         grid.add_column(column, justify="right" if column else "left")
-    for name, one in (("plain", plain), ("RRM, C' = 0.4", rrm)):
-        last = one["reweightings"][-1] if one["reweightings"] else None
-        grid.add_row(
-            name,
-            *(f"{one['accuracy'][rule]:.1f}" for rule in SELECTIONS),
-            f"{last['pruned_contaminated']} of {wrong}" if last else "-",
-            f"{last['pruned_clean']} of {n - wrong}" if last else "-",
-        )
+    for row in demo_rows(store):
+        grid.add_row(*row)
     return grid
+
+
+def demo_markdown(store: Store) -> str:
+    """Return the rows as Markdown: for the README, which a test compares with this."""
+    return markdown_table(HEADER, demo_rows(store))

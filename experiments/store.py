@@ -95,7 +95,7 @@ class Store:
 
     def save_result(self, run: Run, result: dict[str, Any]) -> None:
         """Write the run's JSON."""
-        write_atomically(self.result_path(run), _one_line_per_key(result).encode())
+        write_atomically(self.result_path(run), one_line_per_key(result).encode())
 
     def load_result(self, run: Run) -> dict[str, Any] | None:
         """Return the run's result, or None if it has not finished.
@@ -190,7 +190,7 @@ class Checkpoint:
         return state
 
 
-def _one_line_per_key(result: dict[str, Any]) -> str:
+def one_line_per_key(result: dict[str, Any]) -> str:
     """Return strict JSON with one line per top-level key, so that a diff names what changed."""
     lines = (
         f" {json.dumps(key)}: {json.dumps(value, sort_keys=True, allow_nan=False)}"

@@ -25,8 +25,12 @@ from experiments.store import Checkpoint
 from rrm_theory.reweight import Reweighter, Reweighting
 
 # A kill costs at most this much work.
-CHECKPOINT_SECONDS = 5.0
+CHECKPOINT_SECONDS = 1.0
 EVALUATION_BATCH = 4096
+
+
+class DivergedError(ArithmeticError):
+    """Training left the numbers: a loss is NaN, so there is nothing to re-weight by."""
 
 
 @dataclass(kw_only=True)
@@ -65,6 +69,11 @@ def train(
     stop
         Asked after every epoch; if it says yes the state is saved first.
 
+    Raises
+    ------
+    DivergedError
+        If a loss is NaN when the weights are to be updated.
+
     Notes
     -----
     Source: ICLR paper, Algorithms 1, 2, 3 with eps = 0. Cost: about 3 forward passes an epoch.
@@ -96,6 +105,7 @@ def train(
 
         if rw is not None and (epoch + 1) % run.epochs_per_iteration == 0:
             losses = sample_losses(run, model, loss, extra, problem)
+            _refuse_nan(losses, epoch + 1)
             clock.lap("reweighting losses")
             update = rw.update(losses)
             clock.lap("reweighting")
@@ -135,6 +145,14 @@ def sample_losses(
 def _predict(model: torch.nn.Module, x: Tensor) -> Tensor:
     """Return the predicted class of every image, shape (len(x),)."""
     return torch.cat([model(part).argmax(dim=1) for part in torch.split(x, EVALUATION_BATCH)])
+
+
+def _refuse_nan(losses: Tensor, epoch: int) -> None:
+    """Raise :class:`DivergedError` if a loss is NaN."""
+    if torch.isnan(losses).any():
+        i = int(torch.isnan(losses).int().argmax())
+        msg = f"diverged: after epoch {epoch} the loss of sample {i} is nan; lower learning_rate."
+        raise DivergedError(msg)
 
 
 def _note_accuracy(log: Log, model: torch.nn.Module, problem: Problem) -> None:

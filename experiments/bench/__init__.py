@@ -1,0 +1,1 @@
+"""Benchmarks: interleaved rounds, ratios with intervals, targets met or not. Never tests."""
