@@ -1,0 +1,52 @@
+"""Command line: draw one figure, or all of them, from stored results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+
+from experiments.demo import EXPERIMENT, demo_store
+from experiments.store import RESULTS, WORK
+from figures import trajectories, weights
+from figures.style import save
+
+GALLERY = Path(__file__).parent / "gallery"
+FIGURES = {"trajectories": trajectories, "weights": weights}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Draw and return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m figures",
+        description="Draw figures from stored results.",
+        epilog="example: python -m figures trajectories --results runs --output pictures",
+    )
+    parser.add_argument(
+        "figure", nargs="*", metavar="FIGURE", help=f"{', '.join(FIGURES)}; all if none is given"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder of the trajectories")
+    parser.add_argument("--output", type=Path, default=GALLERY, help="folder (the gallery)")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.figure if name not in FIGURES]
+    if unknown:
+        parser.error(f"unknown figure {unknown[0]!r}; known: {', '.join(FIGURES)}")
+    mpl.use("agg")
+    store = demo_store(options.results, options.work)
+    for name in options.figure or FIGURES:
+        try:
+            figure = FIGURES[name].draw(store)
+        except FileNotFoundError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        for path in save(figure, options.output, f"{EXPERIMENT}_{name}"):
+            print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
