@@ -1,0 +1,24 @@
+"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: dev (default), ci, deep; one torch thread."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from fixtures import stand_in_mnist
+from hypothesis import settings
+
+settings.register_profile("dev", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
+settings.register_profile("deep", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def mnist_folder(tmp_path_factory):
+    """A folder for RRM_DATA that holds the stand-in for MNIST."""
+    folder = tmp_path_factory.mktemp("data")
+    np.savez(folder / "mnist.npz", **stand_in_mnist())
+    return folder

@@ -1,0 +1,78 @@
+"""ICLR paper, Section 4.2.2 and Appendix C: the two networks, to the parameter."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from experiments.models import build
+from experiments.spec import Run
+
+MLP3 = Run(dataset="mnist3", model="mlp", loss="cce", noise_rate=0.0, seed=0)
+CNN10 = replace(MLP3, dataset="mnist", model="cnn")
+
+
+def size(model):
+    """Return the number of parameters."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_the_mlp_has_417880_parameters():
+    """784-320-320-200-3 without biases."""
+    model = build(MLP3, image=(28, 28), n_classes=3)
+    assert size(model) == 417_880
+    assert not any(name.endswith("bias") for name, _ in model.named_parameters())
+
+
+def test_the_cnn_has_159254_parameters():
+    """Three 3x3 convolutions 32-64-64, pooling with ceil to 4 x 4, dense 1024-100-10."""
+    model = build(CNN10, image=(28, 28), n_classes=10)
+    assert size(model) == 159_254
+    assert model.hidden.in_features == 1024
+
+
+@pytest.mark.parametrize("run", [MLP3, CNN10])
+def test_images_become_logits(run):
+    """(B, 28, 28) -> (B, K), differentiable."""
+    model = build(run, image=(28, 28), n_classes=5)
+    x = torch.randn(2, 28, 28, generator=torch.Generator().manual_seed(0))
+    logits = model(x)
+    assert logits.shape == (2, 5)
+    logits.sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_the_mlp_is_its_matrices():
+    """oneDNN's kernels compute relu(W x) layer by layer, to float32 rounding."""
+    model = build(MLP3, image=(28, 28), n_classes=3)
+    x = torch.randn(7, 28, 28, generator=torch.Generator().manual_seed(0))
+    h = x.flatten(1).double()
+    weights = [layer.weight.double() for layer in model.layers]
+    for w in weights[:-1]:
+        h = torch.relu(h @ w.T)
+    # Four sums of at most 784 products each, of numbers of order 1.
+    assert torch.allclose(model(x).double(), h @ weights[-1].T, atol=4 * 784 * 2.0**-24, rtol=0)
+
+
+@pytest.mark.parametrize("run", [MLP3, CNN10])
+def test_glorot_uniform_and_zero_bias(run):
+    """|w| <= sqrt(6 / (fan_in + fan_out)), nearly reached; biases 0."""
+    for name, parameter in build(run, image=(28, 28), n_classes=10).named_parameters():
+        if name.endswith("bias"):
+            assert (parameter == 0).all()
+            continue
+        field = parameter[0, 0].numel() if parameter.dim() > 2 else 1
+        fan = (parameter.shape[0] + parameter.shape[1]) * field
+        assert 0.95 < parameter.abs().max() / (6 / fan) ** 0.5 <= 1
+
+
+def test_initialisation_depends_on_the_seed_alone():
+    """Same seed, same network, whatever was drawn before; and the choice of scheme matters."""
+    first = build(MLP3, image=(8, 8), n_classes=3).state_dict()
+    before = torch.random.get_rng_state()
+    again = build(replace(MLP3, loss="mae"), image=(8, 8), n_classes=3).state_dict()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    for other in (replace(MLP3, seed=1), replace(MLP3, initialisation="torch")):
+        different = build(other, image=(8, 8), n_classes=3).state_dict()
+        assert not any(torch.equal(first[name], different[name]) for name in first)

@@ -1,0 +1,76 @@
+"""Three selection rules side by side: last, selected on noisy validation, oracle."""
+
+import subprocess
+
+import pytest
+import torch
+
+from experiments import outcome
+from experiments.outcome import accuracies, environment
+from experiments.problem import Fold, Problem
+from experiments.train import Log
+
+
+def problem_with(*sizes):
+    """Return a problem whose folds have test sets of these sizes."""
+    empty = torch.zeros(0)
+    folds = tuple(
+        Fold(validation=empty, validation_labels=empty, test=torch.arange(n), test_labels=empty)
+        for n in sizes
+    )
+    return Problem(
+        x=empty,
+        labels=empty,
+        contaminated=empty.bool().numpy(),
+        x_eval=empty,
+        folds=folds,
+        n_classes=2,
+        image=(1, 1),
+    )
+
+
+def test_one_fold():
+    """Selected: the first epoch with the most right validation answers."""
+    log = Log(validation_correct=[[5], [9], [9], [2]], test_correct=[[1], [6], [8], [4]])
+    assert accuracies(log, problem_with(10)) == {"last": 40.0, "selected": 60.0, "oracle": 80.0}
+
+
+def test_two_folds():
+    """Each fold selects its own epoch; the oracle is one epoch for both."""
+    log = Log(
+        validation_correct=[[1, 7], [3, 2]],
+        test_correct=[[6, 1], [2, 8]],
+    )
+    # Fold 0 selects epoch 1 (2 right), fold 1 epoch 0 (1 right), of 10 + 10.
+    assert accuracies(log, problem_with(10, 10)) == {
+        "last": 50.0,
+        "selected": 15.0,
+        "oracle": 50.0,
+    }
+
+
+def test_the_environment_is_recorded():
+    """Versions, processor, threads, commit and whether files differ from it."""
+    record = environment()
+    assert record["torch"] == torch.__version__
+    assert record["threads"] == torch.get_num_threads()
+    assert record["device"].startswith("cpu (")
+    assert isinstance(record["dirty"], bool)
+    assert record["commit"]
+
+
+def test_outside_a_checkout_the_commit_is_unknown(monkeypatch):
+    """A wheel has no git, and says so."""
+
+    def no_git(*_, **__):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(subprocess, "run", no_git)
+    assert outcome.environment()["commit"] == "unknown"
+    assert not outcome.environment()["dirty"]
+
+
+@pytest.mark.parametrize("key", ["python", "numpy", "torch", "scikit-learn"])
+def test_versions_are_text(key):
+    """They go into JSON."""
+    assert isinstance(environment()[key], str)

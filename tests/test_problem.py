@@ -1,0 +1,81 @@
+"""A run's samples: who is contaminated, who is held out, and who selects the epoch."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.data import load
+from experiments.problem import problem
+from experiments.spec import Run
+
+RUN = Run(dataset="digits", model="mlp", loss="cce", noise_rate=0.4, seed=0)
+DIGITS = load("digits")
+
+
+def test_exactly_the_noise_rate_of_the_training_labels_is_wrong():
+    """480 of 1,200, and `contaminated` says which."""
+    p = problem(RUN, DIGITS)
+    wrong = p.labels.numpy() != DIGITS.y_train
+    assert wrong.sum() == 480
+    assert (p.contaminated == wrong).all()
+
+
+def test_methods_with_one_seed_see_the_same_wrong_labels():
+    """The noise depends on data, rate and seed; not on the loss or the re-weighting."""
+    first = problem(RUN, DIGITS)
+    other = problem(replace(RUN, loss="mae", penalty=1.0, learning_rate=1.0), DIGITS)
+    assert torch.equal(first.labels, other.labels)
+    assert not torch.equal(first.labels, problem(replace(RUN, seed=1), DIGITS).labels)
+
+
+def test_without_held_out_samples_each_half_of_the_test_set_selects_for_the_other():
+    """No training sample is given up, and no label selects its own score."""
+    p = problem(RUN, DIGITS)
+    a, b = p.folds
+    assert len(p.labels) == 1200
+    assert torch.equal(a.validation, b.test)
+    assert torch.equal(a.test, b.validation)
+    assert sorted([*a.test.tolist(), *b.test.tolist()]) == list(range(597))
+    for fold in p.folds:
+        clean = torch.from_numpy(DIGITS.y_test)[fold.validation]
+        wrong = int((fold.validation_labels != clean).sum())
+        assert wrong == len(fold.validation) * 4 // 10
+        assert torch.equal(fold.test_labels, torch.from_numpy(DIGITS.y_test)[fold.test])
+
+
+def test_held_out_samples_are_the_last_and_contaminated_alike():
+    """20 % of 1,200: the first 960 train, the others validate with wrong labels."""
+    p = problem(replace(RUN, validation=0.2), DIGITS)
+    (fold,) = p.folds
+    assert len(p.labels) == 960
+    assert p.contaminated.sum() == 384
+    assert torch.equal(fold.test, torch.arange(597))
+    assert torch.equal(fold.validation, torch.arange(597, 837))
+    assert int((fold.validation_labels.numpy() != DIGITS.y_train[960:]).sum()) == 96
+    together = problem(RUN, DIGITS).x
+    # Same pixels, other mean and scale: one is an affine map of the other.
+    slope = (p.x_eval[597:] - p.x_eval[597:].mean()) / p.x_eval[597:].std()
+    expected = (together[960:] - together[960:].mean()) / together[960:].std()
+    assert torch.allclose(slope, expected, atol=1e-5, rtol=0)
+
+
+def test_scalar_normalisation_is_by_the_training_pixels():
+    """Mean 0 and deviation 1 over all training pixels, by two scalars."""
+    x = problem(RUN, DIGITS).x.double()
+    assert float(x.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(x.std(correction=0)) == pytest.approx(1, abs=1e-6)
+    pixels = DIGITS.x_train.astype(float)
+    assert np.allclose(x, (pixels - pixels.mean()) / pixels.std(), atol=1e-6, rtol=0)
+
+
+def test_unit_normalisation_is_ink_in_0_1():
+    """Pixels over the largest one."""
+    x = problem(replace(RUN, normalisation="unit"), DIGITS).x
+    assert torch.equal(x, torch.from_numpy(DIGITS.x_train / np.float32(16)))
+
+
+def test_train_samples_takes_the_first():
+    """A smaller run sees a prefix."""
+    assert len(problem(replace(RUN, train_samples=100), DIGITS).labels) == 100

@@ -1,0 +1,83 @@
+"""README: its numbers are the report's, its statements have code and tests, its tree is true."""
+
+import importlib
+import inspect
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from experiments import report as reporting
+from experiments.catalogue import PRESETS, table
+from experiments.demo import demo_markdown, demo_store
+from experiments.store import RESULTS, Store
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def block(name):
+    """Return what stands between the README's marks of that name."""
+    return README.split(f"<!-- {name} -->\n")[1].split(f"<!-- /{name} -->")[0]
+
+
+def statement_rows():
+    """Return (statement, function, test) of the README's table."""
+    section = README.split("## Statements, functions, tests")[1].split("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if "`tests/" in line]
+    return [(one, function.strip("`"), test.strip("`")) for one, function, test in rows]
+
+
+def test_table_8_is_what_the_report_prints():
+    """python -m experiments report table8 --markdown, to the character."""
+    store = Store(experiment="table8", results=RESULTS)
+    reports = [
+        reporting.report(table("table8"), store, preset=preset, scale="paper") for preset in PRESETS
+    ]
+    assert block("table8") == reporting.markdown(reports)
+
+
+def test_the_demo_s_numbers_are_the_committed_ones():
+    """python -m experiments demo --results experiments/results, as Markdown."""
+    assert block("demo") == demo_markdown(demo_store(RESULTS, RESULTS))
+
+
+@pytest.mark.parametrize(("statement", "function", "test"), statement_rows())
+def test_every_statement_has_its_code_and_its_test(statement, function, test):
+    """The docstring's Source and the test file's first line name the statement."""
+    module, _, name = function.rpartition(".")
+    documentation = inspect.getdoc(getattr(importlib.import_module(module), name))
+    source = documentation.split("Source:")[1]
+    page, _, number = statement.partition(", ") if "paper" in statement else ("", "", "")
+    label = number or statement.removeprefix("theory.md ")
+    assert page in source
+    assert label in source
+    first_line = (ROOT / test).read_text().splitlines()[0]
+    assert label in first_line
+
+
+def test_every_public_function_is_in_the_table():
+    """A statement's code is found from the README."""
+    public = importlib.import_module("rrm_theory").__all__
+    functions = {f"rrm_theory.{name}" for name in public if name[0].islower()}
+    assert functions <= {function for _, function, _ in statement_rows()}
+
+
+def test_every_module_is_in_the_tree():
+    """One line a file."""
+    listed = subprocess.run(
+        ["git", "ls-files", "rrm_theory", "experiments", "figures"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    tree = README.split("## What is where")[1]
+    for path in map(Path, listed):
+        if path.suffix == ".py" and path.name != "__init__.py":
+            name = path.name if path.parent.name != "bench" else f"bench/{path.name}"
+            assert f" {name} " in tree or f"/{path.name} " in tree, path
+
+
+def test_the_pictures_are_there():
+    """Every image the README shows."""
+    for part in README.split("](")[1:]:
+        target = part.split(")")[0]
+        assert (ROOT / target).is_file(), target

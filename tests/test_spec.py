@@ -1,0 +1,74 @@
+"""A run is its choices: frozen, hashed, refused before anything is trained."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+
+from experiments.spec import Run
+
+RUN = Run(dataset="digits", model="mlp", loss="cce", noise_rate=0.4, seed=0)
+
+
+def test_a_run_cannot_be_changed():
+    """Runs are values."""
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'seed'"):
+        RUN.seed = 1
+
+
+def test_every_choice_changes_the_key():
+    """Two runs with one key would overwrite each other's result."""
+    other = {
+        "dataset": "mnist", "model": "cnn", "loss": "mae", "noise_rate": 0.5, "seed": 1,
+        "penalty": 1.0, "gamma_convention": "l1", "contamination": 0.3, "step": 0.5,
+        "weighted_term": "total", "learning_rate": 0.2, "batch_size": 7, "iterations": 3,
+        "epochs_per_iteration": 3, "reduction": "batch_mean", "normalisation": "unit",
+        "initialisation": "torch", "probability_clip": 1e-7, "class_reduction": "mean",
+        "gce_q": 0.5, "elr_decay": 0.5, "elr_strength": 1.0, "validation": 0.2,
+        "train_samples": 10,
+    }  # fmt: skip
+    only_choice = {"reweight_inputs"}
+    assert set(other) | only_choice == {field.name for field in fields(Run)}
+    keys = {replace(RUN, **{name: value}).key for name, value in other.items()}
+    assert len(keys | {RUN.key}) == len(other) + 1
+
+
+def test_the_key_is_stable():
+    """The name of a committed result; a field with a default does not enter while it has it."""
+    assert RUN.key == replace(RUN, step=1.0).key == "990f8244d359"
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"dataset": "svhn"}, "dataset must be one of digits, mnist3, mnist; got 'svhn'"),
+        ({"loss": "hinge"}, "loss must be one of cce, .*; got 'hinge'"),
+        ({"reduction": "sum"}, "reduction must be one of batch_sum, batch_mean; got 'sum'"),
+        ({"noise_rate": 1.0}, r"noise_rate must lie in \[0, 1\), got 1.0"),
+        ({"validation": -0.1}, r"validation must lie in \[0, 1\), got -0.1"),
+        ({"penalty": 0.0}, "penalty must be positive and finite .*, got 0.0"),
+        ({"penalty": 1.0, "contamination": 0.1}, "penalty or contamination, not both: .*0.1"),
+        ({"contamination": 1.5}, r"contamination must lie in \[0, 1\), got 1.5"),
+        ({"step": 0.0}, r"step must lie in \(0, 1\], got 0.0"),
+        ({"learning_rate": -1.0}, "learning_rate must be positive .*, got -1.0"),
+        ({"probability_clip": 0.5}, r"probability_clip must lie in \[0, 0.5\), got 0.5"),
+        ({"elr_decay": 1.0}, r"elr_decay must lie in \[0, 1.0\), got 1.0"),
+        ({"batch_size": 0}, "batch_size must be a positive integer, got 0"),
+        ({"iterations": 1.5}, "iterations must be a positive integer, got 1.5"),
+        ({"train_samples": -3}, "train_samples must be a positive integer, got -3"),
+        ({"seed": -1}, "seed must be a nonnegative integer, got -1"),
+    ],
+)
+def test_an_untrainable_run_is_refused(choices, message):
+    """The error names the field and shows the value."""
+    with pytest.raises(ValueError, match=message):
+        replace(RUN, **choices)
+
+
+def test_the_price_is_that_of_eq_2():
+    """A penalty theta ||u||_1 is gamma = 2 theta; the run prints what it resolves to."""
+    assert replace(RUN, penalty=0.4).gamma == 0.4
+    assert replace(RUN, penalty=0.4, gamma_convention="l1").gamma == 0.8
+    assert replace(RUN, penalty=0.4, gamma_convention="l1").settings()["gamma"] == 0.8
+    assert RUN.gamma is None
+    assert not RUN.reweights
+    assert replace(RUN, contamination=0.1).reweights

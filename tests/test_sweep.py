@@ -1,0 +1,134 @@
+"""Sweeps: finished runs are skipped, killed ones continued, and nothing is done twice."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from experiments.data import load
+from experiments.outcome import result
+from experiments.problem import problem
+from experiments.spec import Run
+from experiments.store import Store, UnwritableError
+from experiments.sweep import sweep
+from experiments.train import train
+
+ROOT = Path(__file__).parent.parent
+QUIET = Console(file=io.StringIO())
+SHORT = Run(
+    dataset="digits", model="mlp", loss="cce", noise_rate=0.4, seed=0,
+    penalty=0.5, step=0.5, iterations=2, epochs_per_iteration=1,
+)  # fmt: skip
+# Long enough to be killed in the middle: some seconds, against one between checkpoints.
+LONG = replace(SHORT, loss="elr", iterations=60, epochs_per_iteration=5)
+PATIENCE = 120
+
+SCRIPT = """
+from pathlib import Path
+from rich.console import Console
+from experiments.store import Store
+from experiments.sweep import sweep
+from test_sweep import LONG, SHORT
+if __name__ == "__main__":
+    folder = Path({folder!r})
+    store = Store(experiment="test", results=folder, work=folder)
+    sweep([SHORT, LONG], store, jobs=1, console=Console())
+"""
+
+
+def store_in(folder):
+    """Return a store with everything in one folder."""
+    return Store(experiment="test", results=folder, work=folder)
+
+
+def without_clock(outcome):
+    """Return the result without what may differ between two identical runs."""
+    return {key: value for key, value in outcome.items() if key not in ("seconds", "environment")}
+
+
+def directly(run):
+    """Return the run's result from an uninterrupted call of the training loop."""
+    data = load(run.dataset)
+    samples = problem(run, data)
+    return without_clock(result(run, data, samples, train(run, samples)))
+
+
+def test_results_are_those_of_the_loop_and_are_not_made_twice(tmp_path):
+    """Equal runs are one; a second sweep finds everything present and touches nothing."""
+    store, other = store_in(tmp_path), replace(SHORT, seed=1)
+    first = sweep([SHORT, other, SHORT], store, jobs=2, console=QUIET)
+    assert sorted(run.seed for run in first.finished) == [0, 1]
+    for run in (SHORT, other):
+        assert without_clock(store.load_result(run)) == directly(run)
+    before = store.result_path(SHORT).stat().st_mtime_ns
+    second = sweep([SHORT, other], store, jobs=2, console=QUIET)
+    assert second.present == [SHORT, other]
+    assert not second.finished
+    assert store.result_path(SHORT).stat().st_mtime_ns == before
+
+
+def test_sigkill_in_the_middle_costs_nothing_that_was_saved(tmp_path):
+    """The finished run is skipped, the killed one continued from its checkpoint, to the bit."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(folder=str(tmp_path)))
+    places = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    process = subprocess.Popen(
+        [sys.executable, str(script)], env=os.environ | {"PYTHONPATH": places}
+    )
+    store = store_in(tmp_path)
+    checkpoint = store.checkpoint(LONG)
+    deadline = time.monotonic() + PATIENCE
+    while not checkpoint.path.is_file():
+        assert process.poll() is None, "the sweep ended before it could be killed"
+        assert time.monotonic() < deadline, "no checkpoint in time"
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    # The worker follows its parent; wait until it no longer writes.
+    last = -1
+    while (now := checkpoint.path.stat().st_mtime_ns) != last:
+        last = now
+        time.sleep(1.5)
+    saved = checkpoint.load(LONG.key)["epoch"]
+    assert 0 < saved < LONG.epochs
+    assert store.load_result(LONG) is None
+
+    outcome = sweep([SHORT, LONG], store, jobs=1, console=QUIET)
+    assert outcome.present == [SHORT]
+    assert outcome.finished == [LONG]
+    assert without_clock(store.load_result(LONG)) == directly(LONG)
+    assert not checkpoint.path.is_file()
+
+
+def test_a_failing_run_is_named_and_the_others_finish(tmp_path):
+    """Its message is kept; its neighbour's result is there."""
+    bad = replace(SHORT, learning_rate=1e10)
+    outcome = sweep([bad, SHORT], store_in(tmp_path), jobs=1, console=QUIET)
+    assert outcome.finished == [SHORT]
+    assert outcome.unfinished == []
+    assert "diverged: after epoch 1 the loss of sample 0 is nan" in outcome.failed[bad]
+
+
+def test_a_budget_stops_cleanly_and_the_same_call_goes_on(tmp_path):
+    """With no time left nothing is lost, and what remains is said."""
+    store = store_in(tmp_path)
+    stopped = sweep([LONG, SHORT], store, jobs=1, budget_seconds=0.1, console=QUIET)
+    assert set(stopped.unfinished) >= {SHORT}
+    assert not stopped.failed
+    rest = sweep([SHORT], store, jobs=1, console=QUIET)
+    assert rest.finished == [SHORT]
+    assert without_clock(store.load_result(SHORT)) == directly(SHORT)
+
+
+def test_an_unwritable_folder_fails_before_training(tmp_path):
+    """No process is started for results that could not be kept."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UnwritableError, match="cannot write to"):
+        sweep([SHORT], store_in(tmp_path / "file"), jobs=1, console=QUIET)
