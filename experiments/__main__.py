@@ -302,7 +302,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
         console.print(grid)
         if one.missing:
             console.print(f"{one.missing} cells of {one.preset} have no result.", soft_wrap=True)
-    for sentence in [*reporting.verdict(reports), reporting.slowest(reports)]:
+    for sentence in [*reporting.verdict(reports), reporting.cost(reports)]:
         console.print(sentence, soft_wrap=True)
     return 0
 

@@ -164,7 +164,8 @@ def rows(report: Report) -> list[tuple[str, ...]]:
             "+ RRM" if line.cell.rrm else "plain",
             f"{line.cell.published:.0f}",
             *(_mean_and_spread(line, rule) for rule in SELECTIONS),
-            f"{line.difference:+.1f}{' !' if line.disagrees else ''}",
+            # Adding 0.0 turns -0.0 into 0.0.
+            f"{round(line.difference, 1) + 0.0:+.1f}{' !' if line.disagrees else ''}",
             str(line.seeds),
         )
         for line in report.lines
@@ -196,17 +197,23 @@ def verdict(reports: Sequence[Report]) -> list[str]:
     return sentences
 
 
-def slowest(reports: Sequence[Report]) -> str:
-    """Return what a run costs: the longest mean time, and re-weighting's largest share of one."""
+def cost(reports: Sequence[Report]) -> str:
+    """Return what a run cost as it was made: median over the cells, and re-weighting's share."""
     lines = [line for one in reports for line in one.lines]
-    plain = max((line.seconds for line in lines if not line.cell.rrm), default=0.0)
-    rrm = max((line.seconds for line in lines if line.cell.rrm), default=0.0)
+    medians = [
+        f"{np.median(seconds):.0f} s {name}"
+        for name, seconds in (
+            ("plain", [line.seconds for line in lines if not line.cell.rrm]),
+            ("with RRM", [line.seconds for line in lines if line.cell.rrm]),
+        )
+        if seconds
+    ]
     share = max(
         (line.reweighting_seconds / line.seconds for line in lines if line.cell.rrm), default=0.0
     )
     return (
-        f"Slowest cell: {plain:.0f} s plain, {rrm:.0f} s with RRM, of which re-weighting itself "
-        f"takes {100 * share:.2f} %."
+        f"Median run: {', '.join(medians) or 'none'}; re-weighting itself took at most "
+        f"{100 * share:.2f} % of a run."
     )
 
 
@@ -222,5 +229,5 @@ def markdown(reports: Sequence[Report]) -> str:
     for one in reports:
         parts.append(f"Preset `{one.preset}`:\n")
         parts.append(markdown_table(HEADER, rows(one)))
-    parts.extend(f"- {sentence}" for sentence in [*verdict(reports), slowest(reports)])
+    parts.extend(f"- {sentence}" for sentence in [*verdict(reports), cost(reports)])
     return "\n".join(parts) + "\n"

@@ -377,8 +377,7 @@ class GammaPath:
         """Return the last level not above c_min + gamma, and whether it equals it; exact."""
         cut, attained = exact_cut(float(self.levels[0]), gamma)
         j = int(np.searchsorted(self.levels, cut, side="right")) - 1
-        # With gamma below the spacing of floats at c_min the cut is c_min, which is no break.
-        return j, attained and j > 0 and float(self.levels[j]) == cut
+        return j, attained and float(self.levels[j]) == cut
 
 
 def gamma_path(losses: ArrayLike) -> GammaPath:

@@ -101,8 +101,8 @@ def test_the_report_compares_the_last_epoch_and_marks_differences(store):
         "ELR", "55 %", "plain", "98", "91.0 ± 1.4", "90.0 ± 1.4", "92.0 ± 1.4", "-7.0 !", "2",
     )  # fmt: skip
     assert "1 of 2 cells within 5 points" in reporting.verdict([report])[0]
-    assert reporting.slowest([report]) == (
-        "Slowest cell: 20 s plain, 30 s with RRM, of which re-weighting itself takes 0.99 %."
+    assert reporting.cost([report]) == (
+        "Median run: 20 s plain, 30 s with RRM; re-weighting itself took at most 0.99 % of a run."
     )
 
 
