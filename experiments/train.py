@@ -84,7 +84,7 @@ def train(
     loss, extra = pointwise_loss(run), regulariser(run, n, problem.n_classes)
     optimiser = torch.optim.SGD(model.parameters(), lr=run.learning_rate)
     rw = _reweighter(run, n)
-    weight = torch.ones(n) if rw is None else rw[:]  # a view: updates show in it
+    weight = torch.ones(n) if rw is None else rw.scaled_weights
     batches = torch.Generator().manual_seed(torch_seed(run.seed, Stream.BATCHES))
     state = _State(run=run, parts=_parts(model, optimiser, extra, rw), batches=batches)
     log, first = state.restore(checkpoint)

@@ -7,8 +7,9 @@ vectors, Python floats, and exact fractions for a contamination.
 from __future__ import annotations
 
 from fractions import Fraction
-from math import isfinite
+from math import inf, isfinite
 from numbers import Rational, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,21 +30,21 @@ def loss_vector(losses: ArrayLike) -> Vector:
     ------
     ValueError
         If ``losses`` is not a non-empty vector of real numbers, holds NaN or -inf, only +inf, a
-        finite value beyond 2^960, or an integer that float64 cannot represent.
+        finite value beyond 2^960, an integer beyond 2^53, or a long double that float64 cannot
+        represent.
 
     """
-    given = np.asarray(losses)
+    given = _array(losses, "losses")
     if given.ndim != 1 or given.size == 0:
         msg = f"losses must be a non-empty vector, got shape {given.shape}."
         raise ValueError(msg)
     if given.dtype.kind not in "fiu":
         msg = f"losses must be real numbers, got dtype {given.dtype}."
         raise ValueError(msg)
-    if given.dtype.kind in "iu" and np.any((given > LARGEST_INTEGER) | (given < -LARGEST_INTEGER)):
-        worst = int(given[np.argmax(np.maximum(given, 0 - given))])
-        msg = f"losses must be exact in float64, got the integer {worst}."
-        raise ValueError(msg)
-    c = given.astype(np.float64)
+    if given.dtype.kind in "iu":
+        refuse_inexact_integers(given.tolist())
+    # Byte order and layout are made plain, so that other libraries can take the result.
+    c = np.ascontiguousarray(given, dtype=np.float64)
     if np.isnan(c).any():
         msg = f"losses must not be NaN, got nan at index {int(np.isnan(c).argmax())}."
         raise ValueError(msg)
@@ -55,7 +56,28 @@ def loss_vector(losses: ArrayLike) -> Vector:
         i = int(out_of_range.argmax())
         msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
         raise ValueError(msg)
+    if (c != given).any():
+        i = int((c != given).argmax())
+        msg = f"losses must be exact in float64, got {given[i]!r} at index {i}."
+        raise ValueError(msg)
     return c
+
+
+def refuse_inexact_integers(integers: list[int]) -> None:
+    """Raise a ValueError if an integer lies beyond 2^53, where float64 has gaps."""
+    for i, value in enumerate(integers):
+        if abs(value) > LARGEST_INTEGER:
+            msg = f"losses must be exact in float64, got the integer {value} at index {i}."
+            raise ValueError(msg)
+
+
+def _array(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return ``values`` as an array, or raise a ValueError that names them."""
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError, RuntimeError) as error:
+        msg = f"{name} must be a vector of real numbers, got {type(values).__name__}: {error}"
+        raise ValueError(msg) from error
 
 
 def positive(value: float, name: str) -> float:
@@ -63,7 +85,10 @@ def positive(value: float, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         msg = f"{name} must be a number, got {value!r}."
         raise ValueError(msg)
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = inf
     if not isfinite(number) or number <= 0 or number > LARGEST:
         msg = f"{name} must be positive and finite (at most 2^960), got {value!r}."
         raise ValueError(msg)
@@ -82,7 +107,8 @@ def fraction_of_samples(value: float | Fraction, name: str) -> Fraction:
     if not isinstance(value, Rational) and not isfinite(value):
         msg = f"{name} must lie in [0, 1), got {value!r}."
         raise ValueError(msg)
-    exact = Fraction(value) if isinstance(value, Rational) else Fraction(repr(float(value)))
+    # str is the shortest decimal of the value's own type, numpy's float32 included.
+    exact = Fraction(value) if isinstance(value, Rational) else Fraction(str(value))
     if not 0 <= exact < 1:
         msg = f"{name} must lie in [0, 1), got {value!r}."
         raise ValueError(msg)
@@ -94,7 +120,11 @@ def distribution(nominal: ArrayLike, n: int) -> Vector:
 
     It may miss 1 by n units of rounding, no more; it is then used as given, not renormalised.
     """
-    q = np.asarray(nominal, dtype=np.float64)
+    given = _array(nominal, "nominal")
+    if given.dtype.kind not in "fiu":
+        msg = f"nominal must be real numbers, got dtype {given.dtype}."
+        raise ValueError(msg)
+    q = given.astype(np.float64)
     if q.shape != (n,):
         msg = f"nominal must have shape ({n},) like losses, got {q.shape}."
         raise ValueError(msg)

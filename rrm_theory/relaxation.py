@@ -77,7 +77,7 @@ class Relaxation:
     multiplier
         c_min + gamma / 2, an optimal multiplier of ``sum u = 0``, loss units.
     multiplier_interval
-        All optimal multipliers, (smallest, largest), loss units; rounded to float64.
+        All optimal multipliers, (smallest, largest), loss units, each rounded once.
     outcome
         Whether mass moved, and whether another minimiser exists.
 
@@ -104,10 +104,11 @@ def relaxed_risk(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None =
     Parameters
     ----------
     losses
-        Per-sample losses c, shape (N,), any sign, loss units (nats for cross-entropy). +inf is
-        allowed unless all are. Integers and all float types up to float64 are taken exactly.
+        Per-sample losses c, shape (N,), any sign, loss units (nats for cross-entropy), at most
+        2^960 in absolute value (integers 2^53); +inf is allowed unless all are. Integers and all
+        float types up to float64 are taken exactly.
     gamma
-        Price > 0 per unit of total variation in the convention of Eq. (2), loss units.
+        Price in (0, 2^960] per unit of total variation in the convention of Eq. (2), loss units.
     nominal
         Probabilities q, shape (N,); 1/N each if not given. The value is then
         ``sum_i q_i min(c_i, c_min + gamma)``.
@@ -120,8 +121,9 @@ def relaxed_risk(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None =
     Raises
     ------
     ValueError
-        If ``losses`` is empty, not a vector, NaN or -inf anywhere or +inf everywhere; if ``gamma``
-        is not positive and finite; if ``nominal`` is not a probability vector of the same length.
+        If ``losses`` is empty, not a vector of real numbers in the range above, NaN or -inf
+        anywhere or +inf everywhere; if ``gamma`` is not in its range; if ``nominal`` is not a
+        probability vector of the same length.
 
     Notes
     -----
@@ -151,9 +153,9 @@ def relax(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None) 
     Parameters
     ----------
     losses
-        Per-sample losses c, shape (N,), any sign, loss units; +inf is allowed unless all are.
+        Per-sample losses c, shape (N,), loss units, as in :func:`relaxed_risk`.
     gamma
-        Price > 0 per unit of total variation in the convention of Eq. (2), loss units.
+        Price in (0, 2^960] per unit of total variation in the convention of Eq. (2), loss units.
     nominal
         Probabilities q, shape (N,); 1/N each if not given. Freed mass is spread evenly over the
         cheapest samples whatever q is.
@@ -170,8 +172,8 @@ def relax(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None) 
 
     Notes
     -----
-    Source: ICLR paper, Corollary 3.1.1; dual theory.md A.2. The sets are exact; without
-    ``nominal`` each weight is the correctly rounded rational. Cost O(N).
+    Source: ICLR paper, Corollary 3.1.1; theory.md A.2 (dual), A.4 (outcome), A.5. The sets are
+    exact; without ``nominal`` each weight is the correctly rounded rational. Cost O(N).
 
     Examples
     --------
@@ -214,12 +216,17 @@ def relax(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None) 
         pruned=pruned,
         value=value,
         multiplier=minimum + price / 2,
-        multiplier_interval=(
-            min(float(c[q > 0].max()), minimum + price) - price / 2,
-            minimum + price / 2,
-        ),
+        multiplier_interval=_multiplier_interval(float(c[q > 0].max()), minimum, price),
         outcome=_outcome(moved=moved, tied_at_cut=tied_at_cut, tied_at_minimum=m > 1),
     )
+
+
+def _multiplier_interval(maximum: float, minimum: float, gamma: float) -> tuple[float, float]:
+    """Return [min(c_max, c_min + gamma) - gamma/2, c_min + gamma/2], each end rounded once."""
+    half = Fraction(gamma) / 2
+    high = Fraction(minimum) + half
+    low = high if maximum == math.inf else min(Fraction(maximum) - half, high)
+    return float(low), float(high)
 
 
 def _outcome(*, moved: bool, tied_at_cut: bool, tied_at_minimum: bool) -> RelaxationOutcome:
@@ -359,7 +366,7 @@ class GammaPath:
     n_samples: int
 
     def __call__(self, gamma: float) -> float:
-        """Return R_gamma(c) in O(log B), within ``N eps max|c|`` of the exact value."""
+        """Return R_gamma(c) in O(log B), within ``N eps (|c_min| + gamma + max finite |c|)``."""
         price = positive(gamma, "gamma")
         j, _ = self._segment(price)
         cut = float(self.levels[0]) + price
@@ -400,7 +407,8 @@ def gamma_path(losses: ArrayLike) -> GammaPath:
 
     Notes
     -----
-    Source: theory.md A.8. Counts exact; values within ``N eps max|c|``. Cost O(N log N).
+    Source: theory.md A.8. Counts exact; values within ``N eps`` times the largest finite |c|, where
+    nothing underflows. Cost O(N log N).
 
     Examples
     --------

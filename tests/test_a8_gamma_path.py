@@ -10,9 +10,9 @@ from strategies import gammas, losses, losses_next_to_the_cut, losses_with_infin
 from rrm_theory import gamma_path
 
 
-def tolerance(c):
-    """N eps max|c|, the documented error, over the finite losses and the cut (at most + 8)."""
-    return len(c) * 2.0**-52 * (np.abs(c[c < np.inf]).max() + 8)
+def tolerance(c, gamma):
+    """N eps (|c_min| + gamma + max finite |c|), the documented error."""
+    return len(c) * 2.0**-52 * (abs(c.min()) + gamma + np.abs(c[c < np.inf]).max())
 
 
 @given(losses_with_infinities(), gammas)
@@ -20,7 +20,7 @@ def tolerance(c):
 @example(np.array([0.0, 1.0, 1.0, 4.0]), 8.0)  # beyond the last
 def test_the_path_is_the_relaxed_risk(c, gamma):
     """The path's value at any gamma is R_gamma(c)."""
-    assert abs(gamma_path(c)(gamma) - exact_value(c, gamma)) <= tolerance(c)
+    assert abs(gamma_path(c)(gamma) - exact_value(c, gamma)) <= tolerance(c, gamma)
 
 
 @given(losses_with_infinities(), gammas)

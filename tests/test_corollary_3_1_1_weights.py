@@ -1,10 +1,11 @@
-"""ICLR paper, Corollary 3.1.1; theory.md A.2, A.4: the canonical minimiser and its dual."""
+"""ICLR paper, Corollary 3.1.1; theory.md A.2, A.4, A.5: the canonical minimiser and its dual."""
 
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import example, given
+from hypothesis import strategies as st
 from oracles import cost, exact_sets, exact_value
 from strategies import (
     gammas,
@@ -104,6 +105,22 @@ def test_the_multiplier_interval_is_all_of_the_dual_optima(c, gamma):
     assert dual(c, low - little, gamma) < value
     # Above c_min + gamma/2 the Lagrangian is unbounded below.
     assert high == Fraction(c.min()) + Fraction(gamma) / 2
+
+
+@given(st.floats(-100, 100), st.floats(-100, 100), st.floats(1e-3, 100))
+@example(-4.02788653267171, 1.1472328715942135, 0.08139080171612577)
+def test_the_multiplier_interval_is_rounded_once(first, second, gamma):
+    """Each end is the float nearest to min(c_max, c_min + gamma) - gamma/2 and c_min + gamma/2."""
+    low, high = sorted(map(Fraction, (first, second)))
+    half = Fraction(gamma) / 2
+    expected = float(min(high, low + 2 * half) - half), float(low + half)
+    assert relax([first, second], gamma=gamma).multiplier_interval == expected
+
+
+def test_the_multiplier_interval_looks_at_samples_with_mass():
+    """The largest loss that counts is that of a sample with q_i > 0."""
+    r = relax([0.0, 1.0, 9.0], gamma=4.0, nominal=[0.5, 0.5, 0.0])
+    assert r.multiplier_interval == (-1.0, 2.0)
 
 
 def dual(c, multiplier, gamma):

@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given
 from oracles import cost, exact_value, linear_program
 from strategies import (
@@ -91,6 +92,11 @@ def test_never_above_the_empirical_risk(c, gamma):
         ([1e300], r"got 1e\+300 at index 0"),
         ([2**53 + 1], r"losses must be exact in float64, got the integer 9007199254740993"),
         ([-(2**62), 0], r"got the integer -4611686018427387904"),
+        (np.array([1, 2**60], np.uint64), r"got the integer 1152921504606846976 at index 1"),
+        (np.array([1, 1 + 2.0**-52]) + np.longdouble(2) ** -60, r"exact in float64, got np.longd"),
+        ([[1.0], [1.0, 2.0]], r"losses must be a vector of real numbers, got list: "),
+        (torch.ones(2, requires_grad=True), r"losses must be a vector .* got Tensor: .*detach"),
+        (torch.ones(2, dtype=torch.bfloat16), r"losses must be a vector .* got Tensor: "),
         (["a"], r"losses must be real numbers, got dtype <U1"),
         ([True], r"losses must be real numbers, got dtype bool"),
     ],
@@ -101,7 +107,7 @@ def test_bad_losses_are_refused_by_name_and_value(c, message):
         relaxed_risk(c, gamma=1.0)
 
 
-@pytest.mark.parametrize("gamma", [0, -1.0, np.inf, np.nan, 1e300])
+@pytest.mark.parametrize("gamma", [0, -1.0, np.inf, np.nan, 1e300, 10**400, Fraction(10**400)])
 def test_bad_gamma_is_refused_by_value(gamma):
     """Gamma must be positive and finite."""
     with pytest.raises(ValueError, match=r"gamma must be positive and finite .*, got "):
@@ -122,6 +128,8 @@ def test_gamma_must_be_a_number(gamma):
         ([1.5, -0.5], r"nominal must be nonnegative, got -0.5 at index 1"),
         ([np.nan, 1.0], r"nominal must be nonnegative, got nan at index 0"),
         ([0.5, 0.4], r"nominal must sum to 1, got 0.9"),
+        (["a", "b"], r"nominal must be real numbers, got dtype <U1"),
+        ([1j, 1.0], r"nominal must be real numbers, got dtype complex128"),
     ],
 )
 def test_bad_nominal_is_refused(q, message):

@@ -169,8 +169,39 @@ def test_unknown_samples_are_refused(index, shown):
 @pytest.mark.parametrize("index", [[0.5], [True]])
 def test_an_index_must_be_an_integer(index):
     """Floats and masks are refused."""
-    with pytest.raises(ValueError, match="index must hold integers, got torch"):
+    with pytest.raises(ValueError, match=r"index must hold integers, got (float64|bool)"):
         Reweighter(4, gamma=1.0)[index]
+    with pytest.raises(ValueError, match=r"index must hold integers, got torch.(float32|bool)"):
+        Reweighter(4, gamma=1.0)[torch.tensor(index)]
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
+def test_every_integer_type_is_an_index(dtype):
+    """torch itself would take uint8 for a mask, and refuse int16."""
+    rw = Reweighter(4, gamma=2.0)
+    rw.update([0.0, 1.0, 10.0, 20.0])
+    index = torch.tensor([3, 0, 0, 1], dtype=dtype)
+    assert rw[index].tolist() == rw[index.numpy()].tolist() == [0, 3, 3, 1]
+
+
+def test_reading_does_not_open_the_state():
+    """Slices and iteration give copies; views with other strides are read as they look."""
+    rw = Reweighter(3, gamma=2.0)
+    rw[:].zero_()
+    rw[0].zero_()
+    assert list(rw) == [1, 1, 1]
+    assert rw[[]].tolist() == []
+    rw.update(np.array([9.0, 1.0, 0.0])[::-1])
+    assert rw[np.arange(3)[::-1]].tolist() == [0, 1, 2]
+    rw.update(np.array([9.0, 1.0, 0.0], dtype=">f8"))
+    assert rw[:].tolist() == [0, 1, 2]
+
+
+def test_gamma_zero_is_a_named_outcome():
+    """With C' = 0.75 of (0, 1, 2, 3) only the minimum stays: outside Theorem 3.1, and said so."""
+    rw = Reweighter(4, contamination=0.75)
+    assert rw.update([0.0, 1.0, 2.0, 3.0]).outcome is ReweightOutcome.GAMMA_ZERO
+    assert rw[:].tolist() == [4, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -180,8 +211,11 @@ def test_an_index_must_be_an_integer(index):
         ([0.0, np.nan, 1.0], r"losses must not be NaN, got nan at index 1"),
         ([np.inf] * 3, r"losses must hold a finite value, got only \+inf \(3 of them\)"),
         ([0.0, 1.0, -np.inf], r"got -inf at index 2"),
-        ([0, 0, 2**53 + 2], r"got 9007199254740994.0 at index 2"),
-        ([True, False, True], r"losses must be real numbers, got torch.bool"),
+        ([0, 0, 2**53 + 1], r"exact in float64, got the integer 9007199254740993 at index 2"),
+        (torch.tensor([0, 2**53 + 1, 0]), r"got the integer 9007199254740993 at index 1"),
+        ([True, False, True], r"losses must be real numbers, got dtype bool"),
+        (torch.tensor([True, False, True]), r"losses must be real numbers, got torch.bool"),
+        (["a", "b", "c"], r"losses must be real numbers, got dtype <U1"),
     ],
 )
 def test_bad_losses_leave_the_weights_alone(c, message):

@@ -56,6 +56,8 @@ def test_a_float_means_the_decimal_it_denotes():
     assert contamination_gamma(c, 0.4).pruned_fraction == Fraction(4, 10)
     assert contamination_gamma(c, Fraction(0.4)).pruned_fraction == Fraction(5, 10)
     assert contamination_gamma(c, Fraction(2, 5)).level == 5.0
+    # The float32 nearest 0.4 denotes 0.4 in its own type.
+    assert contamination_gamma(c, np.float32(0.4)).pruned_fraction == Fraction(4, 10)
 
 
 @pytest.mark.parametrize(

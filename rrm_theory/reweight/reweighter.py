@@ -8,17 +8,24 @@ stores N p, so that an untouched sample has exactly 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from numbers import Real
+from numbers import Integral, Real
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from rrm_theory._checks import LARGEST, LARGEST_INTEGER, fraction_of_samples, positive
+from rrm_theory._checks import (
+    LARGEST,
+    fraction_of_samples,
+    loss_vector,
+    positive,
+    refuse_inexact_integers,
+)
 from rrm_theory._exact import exact_cut, samples_to_prune
 
 
@@ -27,6 +34,10 @@ class ReweightOutcome(Enum):
 
     REWEIGHTED = "Mass moved from the pruned samples to the cheapest ones."
     NOTHING_PRUNED = "No loss lies above the cut; the target is the nominal weights."
+    GAMMA_ZERO = (
+        "The level is the smallest loss itself, so gamma = 0: outside Theorem 3.1. Everything "
+        "above the minimum was pruned; ask for less contamination, or set gamma."
+    )
     NO_LEVEL = (
         "No level exists: more than (1 - contamination) N samples tie at the smallest loss. The "
         "weights stay as they were. Ask for less contamination, or set gamma."
@@ -123,7 +134,7 @@ class Reweighter(torch.nn.Module):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         super().__init__()
-        if isinstance(n_samples, bool) or not isinstance(n_samples, int) or n_samples < 1:
+        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
             msg = f"n_samples must be a positive integer, got {n_samples!r}."
             raise ValueError(msg)
         if (gamma is None) == (contamination is None):
@@ -141,7 +152,7 @@ class Reweighter(torch.nn.Module):
         if dtype not in (torch.float32, torch.float64):
             msg = f"dtype must be torch.float32 or torch.float64, got {dtype}."
             raise ValueError(msg)
-        self.n_samples = n_samples
+        self.n_samples = int(n_samples)
         self.gamma = None if gamma is None else positive(gamma, "gamma")
         self.contamination = (
             None if contamination is None else fraction_of_samples(contamination, "contamination")
@@ -167,7 +178,8 @@ class Reweighter(torch.nn.Module):
         ----------
         losses
             The loss of every sample, shape (N,), in the order of the sample indices, loss units.
-            Every float type and integers; +inf is pruned; compared exactly.
+            Every float type, and integers up to 2^53; at most 2^960 in absolute value, or +inf,
+            which is pruned. Compared exactly.
 
         Returns
         -------
@@ -177,8 +189,8 @@ class Reweighter(torch.nn.Module):
         Raises
         ------
         ValueError
-            If ``losses`` has not shape (N,), or is NaN or -inf anywhere or +inf everywhere; the
-            weights are then as before.
+            If ``losses`` has not shape (N,), is outside the range above, or is NaN or -inf
+            anywhere or +inf everywhere; the weights are then as before.
 
         Examples
         --------
@@ -220,7 +232,7 @@ class Reweighter(torch.nn.Module):
             n_samples=self.n_samples,
             n_minimum=n_minimum,
             n_pruned=n_pruned,
-            outcome=(ReweightOutcome.REWEIGHTED if n_pruned else ReweightOutcome.NOTHING_PRUNED),
+            outcome=_outcome(n_pruned, at_minimum=threshold == minimum),
         )
 
     def _threshold(self, c: Tensor, minimum: float) -> float | None:
@@ -248,6 +260,10 @@ class Reweighter(torch.nn.Module):
         """Return N."""
         return self.n_samples
 
+    def __iter__(self) -> Iterator[Tensor]:
+        """Return an iterator over the scaled weights."""
+        return iter(self.scaled_weights.clone())
+
     def __getitem__(self, index: int | slice | ArrayLike | Tensor) -> Tensor:
         """Return ``N p_i`` for the given sample indices: 1 is untouched, 0 is removed.
 
@@ -264,44 +280,63 @@ class Reweighter(torch.nn.Module):
         Raises
         ------
         ValueError
-            If an index is unknown, that is, below 0, N or more, or not an integer. Indices that
-            live on a GPU are not inspected, which would stall it; torch stops on those itself.
+            If an index is unknown, that is, below 0, N or more, or not an integer. Indices on a
+            GPU are not inspected, which would stall it: there torch stops on N or more, and takes
+            -1 to -N from the end.
 
         """
         if isinstance(index, slice):
-            return self.scaled_weights[index]
-        i = torch.as_tensor(index)
+            return self.scaled_weights[index].clone()
+        i = index if isinstance(index, Tensor) else _integers(index)
         if i.dtype.is_floating_point or i.dtype.is_complex or i.dtype == torch.bool:
             msg = f"index must hold integers, got {i.dtype}."
             raise ValueError(msg)
+        i = i.long()  # torch would take uint8 for a mask
         if i.device.type == "cpu" and i.numel():
             low, high = int(i.min()), int(i.max())
             if low < 0 or high >= self.n_samples:
                 unknown = low if low < 0 else high
                 msg = f"index must lie in [0, {self.n_samples}), got the unknown sample {unknown}."
                 raise ValueError(msg)
-        return self.scaled_weights[i.to(self.scaled_weights.device)]
+        return self.scaled_weights.take(i.to(self.scaled_weights.device))
+
+
+def _outcome(n_pruned: int, *, at_minimum: bool) -> ReweightOutcome:
+    """Return what an update did, from its counts and whether it cut at the smallest loss."""
+    if not n_pruned:
+        return ReweightOutcome.NOTHING_PRUNED
+    return ReweightOutcome.GAMMA_ZERO if at_minimum else ReweightOutcome.REWEIGHTED
+
+
+def _integers(index: ArrayLike) -> Tensor:
+    """Return an index given as a number, a sequence or an array as int64, whatever its layout."""
+    given = np.asarray(index)
+    if given.size and given.dtype.kind not in "iu":
+        msg = f"index must hold integers, got {given.dtype}."
+        raise ValueError(msg)
+    return torch.from_numpy(np.array(given, dtype=np.int64, order="C"))
 
 
 def _exact_losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> Tensor:
     """Return the losses as float64, which holds every smaller float type exactly."""
-    given = torch.as_tensor(losses if isinstance(losses, Tensor) else np.asarray(losses))
+    given = losses if isinstance(losses, Tensor) else torch.from_numpy(loss_vector(losses))
     if given.shape != (n,):
         msg = f"losses must have shape ({n},), one per sample, got {tuple(given.shape)}."
         raise ValueError(msg)
     if given.dtype == torch.bool or given.dtype.is_complex:
         msg = f"losses must be real numbers, got {given.dtype}."
         raise ValueError(msg)
+    if not given.dtype.is_floating_point:
+        refuse_inexact_integers(given.tolist())
     c = given.detach().to(device=device, dtype=torch.float64)
     nan = torch.isnan(c)
     if nan.any():
         msg = f"losses must not be NaN, got nan at index {int(nan.int().argmax())}."
         raise ValueError(msg)
-    limit = LARGEST if given.dtype.is_floating_point else LARGEST_INTEGER
-    beyond = (c.abs() > limit) & (c != torch.inf)
+    beyond = (c.abs() > LARGEST) & (c != torch.inf)
     if beyond.any():
         i = int(beyond.int().argmax())
-        msg = f"losses must lie in [-{limit:.3g}, {limit:.3g}] or be +inf, got {c[i]} at index {i}."
+        msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
         raise ValueError(msg)
     if c.min() == torch.inf:
         msg = f"losses must hold a finite value, got only +inf ({n} of them)."
