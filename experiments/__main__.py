@@ -11,6 +11,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,10 @@ from rich.table import Table as Grid
 from experiments import report as reporting
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
-from experiments.catalogue import PRESETS, SCALES, TABLES, table
+from experiments.catalogue import DEMO_PLAIN, DEMO_RRM, PRESETS, SCALES, TABLES, table
 from experiments.data import DATASETS
 from experiments.demo import run_demo
-from experiments.outcome import environment
+from experiments.outcome import THREADS, environment
 from experiments.spec import Run
 from experiments.store import (
     RESULTS,
@@ -194,14 +195,25 @@ def _chosen(run: Run, options: argparse.Namespace) -> bool:
     return all(getattr(run, name) == value for name, value in options.only)
 
 
+def _changes(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings of --set; refuse those that say which cell a run belongs to."""
+    changes = dict(options.set)
+    for name in ("seed", "noise_rate", "loss"):
+        if name in changes:
+            msg = f"--set {name}={changes[name]!r} would make one cell another; use --only."
+            raise ValueError(msg)
+    return changes
+
+
 def _demo(options: argparse.Namespace, console: Console) -> int:
     """Run the main job."""
+    print_settings([DEMO_PLAIN, DEMO_RRM], console)
     outcome = run_demo(
         results=options.results, work=options.work, jobs=options.jobs, console=console
     )
     code = _ending(outcome, console, options.results / "demo", "python -m experiments demo")
     if code == 0:
-        console.print(f"Pictures: {options.work / 'demo'}", soft_wrap=True)
+        console.print(f"Pictures: {options.work / 'demo'}", soft_wrap=True, markup=False)
     return code
 
 
@@ -228,7 +240,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     preset = _known(options.preset, list(PRESETS), "preset")
     scale = _known(options.scale, SCALES, "scale")
     part, parts = options.shard
-    changes = dict(options.set)
+    changes = _changes(options)
     runs = [
         replace(run, **changes)
         for run in chosen.runs(preset=preset, scale=scale, seeds=options.seeds)
@@ -237,14 +249,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if not runs:
         msg = f"no run of {chosen.name} is left after --only and --shard."
         raise ValueError(msg)
-    _print_settings(runs, console)
+    print_settings(runs, console)
     store = Store(experiment=chosen.name, results=options.results, work=options.work)
     outcome = sweep(runs, store, jobs=options.jobs, budget_seconds=options.budget, console=console)
     again = "python -m experiments " + shlex.join(options.command_line)
     return _ending(outcome, console, options.results / chosen.name, again)
 
 
-def _print_settings(runs: Sequence[Run], console: Console) -> None:
+def print_settings(runs: Sequence[Run], console: Console) -> None:
     """Print every setting the runs resolve to: one value, or the values that occur."""
     grid = Grid("setting", "value", title=f"{len(set(runs))} runs")
     for name in runs[0].settings():
@@ -262,7 +274,7 @@ def _ending(outcome: Sweep, console: Console, folder: Path, again: str) -> int:
     )
     for run, reason in outcome.failed.items():
         console.print(f"failed: {run.key}: {reason}", soft_wrap=True, markup=False)
-    console.print(f"Results: {folder}", soft_wrap=True)
+    console.print(f"Results: {folder}", soft_wrap=True, markup=False)
     if outcome.unfinished or outcome.failed:
         console.print(f"To go on: {again}", soft_wrap=True, markup=False)
     if outcome.interrupted:
@@ -285,12 +297,12 @@ def _report(options: argparse.Namespace, console: Console) -> int:
             preset=preset,
             scale=scale,
             keep=lambda run: _chosen(run, options),
-            change=lambda run: replace(run, **dict(options.set)),
+            change=lambda run: replace(run, **_changes(options)),
         )
         for preset in presets
     ]
     if options.json:
-        print(json.dumps([one.as_json() for one in reports], indent=1))
+        print(json.dumps([one.as_json() for one in reports], indent=1, allow_nan=False))
         return 0
     if options.markdown:
         print(reporting.markdown(reports), end="")
@@ -309,19 +321,20 @@ def _report(options: argparse.Namespace, console: Console) -> int:
 
 def _bench(options: argparse.Namespace, console: Console) -> int:
     """Run benchmarks, print them and store their JSON."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(THREADS)
     folder = options.results / "bench"
     prepare_folder(folder)
     for name in options.suite:
         _known(name, list(SUITES), "benchmark")
     for name in options.suite or SUITES:
-        outcome = SUITES[name]()
+        with console.status(f"timing {name}") if console.is_terminal else nullcontext():
+            outcome = SUITES[name]()
         print_benchmark(name, outcome, console)
         write_atomically(
             folder / f"{name}.json",
             one_line_per_key(outcome | {"environment": environment()}).encode(),
         )
-    console.print(f"Results: {folder}", soft_wrap=True)
+    console.print(f"Results: {folder}", soft_wrap=True, markup=False)
     return 0
 
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,8 @@ from numpy.typing import NDArray
 from experiments.noise import Labels
 
 Images = NDArray[np.uint8]
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
 # Digits 0..9 in the official MNIST files, whichever way they were obtained.
 MNIST_TRAIN_COUNTS = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
@@ -74,8 +79,8 @@ class Data:
     def sha256(self) -> str:
         """Digest of the four arrays, stored with every result."""
         digest = hashlib.sha256()
-        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
-            digest.update(np.ascontiguousarray(array).tobytes())
+        for name in ARRAYS:
+            digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return digest.hexdigest()
 
 
@@ -122,12 +127,7 @@ def _mnist() -> Data:
     path = Path(folder, "mnist.npz") if folder else None
     if path is not None and path.is_file():
         source = str(path)
-        with np.load(path, allow_pickle=False) as file:
-            missing = {"x_train", "y_train", "x_test", "y_test"} - set(file.files)
-            if missing:
-                msg = f"{path} must hold the array {min(missing)}, got {', '.join(file.files)}."
-                raise ValueError(msg)
-            arrays = {key: file[key] for key in ("x_train", "y_train", "x_test", "y_test")}
+        arrays = _read(path)
     else:
         source = "OpenML (mnist_784, version 1)"
         arrays = _openml_mnist(path)
@@ -151,7 +151,23 @@ def _mnist() -> Data:
     return data
 
 
-def _openml_mnist(path: Path | None) -> dict[str, NDArray[np.generic]]:
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the four arrays of an npz file, or raise a ValueError that names the file."""
+    try:
+        # numpy leaves a damaged file open if it opened it itself.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
+        msg = f"{path} is no npz file, or damaged: {error}."
+        raise ValueError(msg) from error
+    for key in ARRAYS:
+        if key not in arrays:
+            msg = f"{path} must hold the array {key}, got {', '.join(arrays)}."
+            raise ValueError(msg)
+    return arrays
+
+
+def _openml_mnist(path: Path | None) -> dict[str, NDArray[Any]]:
     """Return MNIST's four arrays from OpenML, or say where they were looked for in vain."""
     from sklearn.datasets import fetch_openml
 

@@ -27,6 +27,9 @@ def demo_store(results: Path, work: Path) -> Store:
 def run_demo(*, results: Path = WORK, work: Path = WORK, jobs: int, console: Console) -> Sweep:
     """Train both runs (or find them finished), print the table, and draw the pictures."""
     store = demo_store(results, work)
+    if not store.trajectory_path(DEMO_RRM).is_file():
+        # The pictures need it, and a run is the same every time.
+        store.result_path(DEMO_RRM).unlink(missing_ok=True)
     outcome = sweep([DEMO_PLAIN, DEMO_RRM], store, jobs=jobs, console=console)
     if outcome.failed or outcome.unfinished:
         return outcome

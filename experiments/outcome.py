@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from experiments.data import Data
 from experiments.problem import Problem
 from experiments.spec import Run
 from experiments.train import Log
 
+# On small networks a second thread makes torch slower.
+THREADS = 1
 SELECTIONS = ("last", "selected", "oracle")
 VERSIONED = ("numpy", "scikit-learn", "torch")
 
@@ -38,8 +39,13 @@ def accuracies(log: Log, problem: Problem) -> dict[str, float]:
     }
 
 
-def result(run: Run, data: Data, problem: Problem, log: Log) -> dict[str, Any]:
-    """Return everything about a finished run that is worth keeping, ready for JSON."""
+def result(
+    run: Run, data: Data, problem: Problem, log: Log, provenance: dict[str, Any]
+) -> dict[str, Any]:
+    """Return everything about a finished run that is worth keeping, ready for JSON.
+
+    ``provenance`` is :func:`environment` as it was when the sweep started.
+    """
     return {
         "key": run.key,
         "run": run.settings(),
@@ -55,20 +61,24 @@ def result(run: Run, data: Data, problem: Problem, log: Log) -> dict[str, Any]:
         "test_correct": log.test_correct,
         "validation_correct": log.validation_correct,
         "data_sha256": data.sha256,
-        "environment": environment(),
+        "environment": provenance,
     }
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, processor, threads, and the commit (and whether files differ from it)."""
+    """Return versions, processor, threads of a run, the commit, and whether files differ from it.
+
+    Without git the last two are null.
+    """
+    # Results are written while a sweep runs; they are not what produced them.
+    changes = _git("status", "--porcelain", "--", ".", ":!experiments/results")
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in VERSIONED},
         "device": f"cpu ({_processor()})",
-        "threads": torch.get_num_threads(),
-        "commit": _git("rev-parse", "HEAD") or "unknown",
-        # Results are written while a sweep runs; they are not what produced them.
-        "dirty": bool(_git("status", "--porcelain", "--", ".", ":!experiments/results")),
+        "threads": THREADS,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if changes is None else bool(changes),
     }
 
 
@@ -82,12 +92,12 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _git(*arguments: str) -> str:
-    """Return what git says in this checkout; empty outside of one."""
+def _git(*arguments: str) -> str | None:
+    """Return what git says in this checkout; None outside of one."""
     top = Path(__file__).parent.parent
     command = ["git", "-C", os.fspath(top), *arguments]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return None
     return answer.stdout.strip()

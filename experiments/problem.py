@@ -57,9 +57,22 @@ class Problem:
 
 
 def problem(run: Run, data: Data) -> Problem:
-    """Return the run's samples; the wrong labels depend on data, noise rate and seed alone."""
+    """Return the run's samples; the wrong labels depend on data, noise rate and seed alone.
+
+    Raises
+    ------
+    ValueError
+        If ``train_samples`` or ``validation`` ask for what the data do not have.
+
+    """
+    if run.train_samples is not None and run.train_samples > len(data.y_train):
+        msg = f"train_samples must be at most {len(data.y_train)}, got {run.train_samples}."
+        raise ValueError(msg)
     x, y = data.x_train[: run.train_samples], data.y_train[: run.train_samples]
     held_out = int(fraction_of_samples(run.validation, "validation") * len(y))
+    if run.validation and not held_out:
+        msg = f"validation must hold out a sample of {len(y)}, or be 0; got {run.validation!r}."
+        raise ValueError(msg)
     n = len(y) - held_out
     scale = _normalisation(run, x[:n], data.largest_pixel)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,8 @@ from experiments.spec import Run
 from experiments.store import Store
 
 TOLERANCE = 5.0
+# Seeds are looked for below this.
+MOST_SEEDS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class Line:
     cell: Cell
     seeds: int
     mean: dict[str, float]
-    spread: dict[str, float]  # sample standard deviation; 0 for one seed
+    spread: dict[str, float] | None  # sample standard deviation; None for one seed
     seconds: float
     reweighting_seconds: float
 
@@ -53,10 +54,10 @@ class Report:
     missing: int
 
     @property
-    def mean_absolute_difference(self) -> float:
-        """Mean over the lines of |ours - published|, points; NaN without lines."""
+    def mean_absolute_difference(self) -> float | None:
+        """Mean over the lines of |ours - published|, points; None without lines."""
         differences = [abs(line.difference) for line in self.lines]
-        return float(np.mean(differences)) if differences else float("nan")
+        return float(np.mean(differences)) if differences else None
 
     @property
     def agreeing(self) -> int:
@@ -99,29 +100,33 @@ def report(
     keep: Callable[[Run], bool] = lambda _: True,
     change: Callable[[Run], Run] = lambda run: run,
 ) -> Report:
-    """Return what the store knows of the table under the preset: seeds 0, 1, ... while there are.
+    """Return what the store knows of the table under the preset, whatever seeds are there.
 
     Only the cells whose run passes ``keep`` count; ``change`` is applied to a run before it is
     looked up, for settings other than the preset's.
+
+    Raises
+    ------
+    ValueError
+        If ``keep`` leaves no cell.
+
     """
-    by_seed: list[tuple[Cell, ...]] = []
-    results: list[list[dict[str, Any] | None]] = []
-    for seed in count():
-        cells = tuple(cell for cell in table.cells(preset, scale, seed) if keep(cell.run))
-        found = [store.load_result(change(cell.run)) for cell in cells]
-        if not any(found) and seed > 0:
-            break
-        by_seed.append(cells)
-        results.append(found)
-    lines: list[Line] = []
-    missing = 0
-    for cells, loaded in zip(zip(*by_seed, strict=True), zip(*results, strict=True), strict=True):
-        present = [one for one in loaded if one is not None]
-        if present:
-            lines.append(_line(cells[0], present))
-        else:
-            missing += 1
-    return Report(table=table, preset=preset, lines=tuple(lines), missing=missing)
+    found: dict[tuple[str, float, bool], list[dict[str, Any]]] = {}
+    cells: dict[tuple[str, float, bool], Cell] = {}
+    for seed in range(MOST_SEEDS):
+        for cell in table.cells(preset, scale, seed):
+            if not keep(cell.run):
+                continue
+            place = (cell.row, cell.noise_rate, cell.rrm)
+            cells.setdefault(place, cell)
+            result = store.load_result(change(cell.run))
+            if result is not None:
+                found.setdefault(place, []).append(result)
+    if not cells:
+        msg = f"no cell of {table.name} is left after --only."
+        raise ValueError(msg)
+    lines = tuple(_line(cell, found[place]) for place, cell in cells.items() if place in found)
+    return Report(table=table, preset=preset, lines=lines, missing=len(cells) - len(lines))
 
 
 def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
@@ -132,9 +137,9 @@ def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
         cell=cell,
         seeds=len(results),
         mean={rule: float(value.mean()) for rule, value in values.items()},
-        spread={
-            rule: float(value.std(ddof=1)) if several else 0.0 for rule, value in values.items()
-        },
+        spread=(
+            {rule: float(value.std(ddof=1)) for rule, value in values.items()} if several else None
+        ),
         seconds=float(np.mean([sum(one["seconds"].values()) for one in results])),
         reweighting_seconds=float(
             np.mean([one["seconds"].get("reweighting", 0.0) for one in results])
@@ -175,7 +180,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
 def _mean_and_spread(line: Line, rule: str) -> str:
     """Return "mean", or "mean ± spread" where there are several seeds."""
     mean = f"{line.mean[rule]:.1f}"
-    return f"{mean} ± {line.spread[rule]:.1f}" if line.seeds > 1 else mean
+    return f"{mean} ± {line.spread[rule]:.1f}" if line.spread else mean
 
 
 def verdict(reports: Sequence[Report]) -> list[str]:
@@ -192,29 +197,26 @@ def verdict(reports: Sequence[Report]) -> list[str]:
         for one in present
     }
     if len(present) > 1 and len(covered) == 1:
-        best = min(present, key=lambda one: one.mean_absolute_difference)
+        best = min(present, key=lambda one: one.mean_absolute_difference or 0.0)
         sentences.append(f"The reading that reproduces the published table better: {best.preset}.")
     return sentences
 
 
 def cost(reports: Sequence[Report]) -> str:
-    """Return what a run cost as it was made: median over the cells, and re-weighting's share."""
+    """Return what the runs cost as they were made: range of the cells' means, median in between."""
     lines = [line for one in reports for line in one.lines]
-    medians = [
-        f"{np.median(seconds):.0f} s {name}"
-        for name, seconds in (
-            ("plain", [line.seconds for line in lines if not line.cell.rrm]),
-            ("with RRM", [line.seconds for line in lines if line.cell.rrm]),
-        )
-        if seconds
-    ]
-    share = max(
-        (line.reweighting_seconds / line.seconds for line in lines if line.cell.rrm), default=0.0
-    )
-    return (
-        f"Median run: {', '.join(medians) or 'none'}; re-weighting itself took at most "
-        f"{100 * share:.2f} % of a run."
-    )
+    parts = []
+    for rrm, name in ((False, "Plain runs"), (True, "RRM runs")):
+        seconds = [line.seconds for line in lines if line.cell.rrm == rrm]
+        if seconds:
+            parts.append(
+                f"{name} took {min(seconds):.0f} to {max(seconds):.0f} s a cell "
+                f"(median {np.median(seconds):.0f})"
+            )
+    shares = [line.reweighting_seconds / line.seconds for line in lines if line.cell.rrm]
+    if shares:
+        parts.append(f"re-weighting itself at most {100 * max(shares):.2f} % of a run")
+    return "; ".join(parts) + "."
 
 
 def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from itertools import product
-from typing import Any, Literal, get_args, get_type_hints
+from functools import cache
+from numbers import Integral, Real
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rrm_theory import gamma_from_l1_penalty
 from rrm_theory._checks import fraction_of_samples, positive
@@ -67,43 +67,60 @@ class Run:
     train_samples: int | None = None  # use this many only
 
     def __post_init__(self) -> None:
-        """Refuse a run that cannot be trained, before any run starts."""
-        hints = get_type_hints(type(self))
-        for field in fields(self):
-            value, choices = getattr(self, field.name), get_args(hints[field.name])
-            if choices and isinstance(choices[0], str) and value not in choices:
-                msg = f"{field.name} must be one of {', '.join(choices)}; got {value!r}."
-                raise ValueError(msg)
+        """Refuse a run that cannot be trained, before any run starts; make 1 and 1.0 one run."""
+        for name, hint in _type_hints().items():
+            self._settle(name, hint)
         for name in ("noise_rate", "validation"):
             fraction_of_samples(getattr(self, name), name)
+        for name in ("learning_rate", "elr_strength", "gce_q"):
+            positive(getattr(self, name), name)
         if self.penalty is not None and self.contamination is not None:
             msg = (
                 "give penalty or contamination, not both: "
                 f"got penalty={self.penalty!r}, contamination={self.contamination!r}."
             )
             raise ValueError(msg)
-        for name in ("learning_rate", "elr_strength", "gce_q"):
-            positive(getattr(self, name), name)
         if self.penalty is not None:
             positive(self.penalty, "penalty")
-        if self.contamination is not None:
-            fraction_of_samples(self.contamination, "contamination")
         if not 0 < self.step <= 1:
             msg = f"step must lie in (0, 1], got {self.step!r}."
             raise ValueError(msg)
-        for name in ("probability_clip", "elr_decay"):
-            limit = 0.5 if name == "probability_clip" else 1.0
+        if self.contamination is not None:
+            fraction_of_samples(self.contamination, "contamination")
+            if self.step != 1:
+                msg = f"step must be 1 with contamination (Algorithm 1), got {self.step!r}."
+                raise ValueError(msg)
+        for name, limit in (("probability_clip", 0.5), ("elr_decay", 1.0)):
             if not 0 <= getattr(self, name) < limit:
                 msg = f"{name} must lie in [0, {limit}), got {getattr(self, name)!r}."
                 raise ValueError(msg)
         for name in ("batch_size", "iterations", "epochs_per_iteration", "train_samples"):
             value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or value < 1):
+            if value is not None and value < 1:
                 msg = f"{name} must be a positive integer, got {value!r}."
                 raise ValueError(msg)
-        if not isinstance(self.seed, int) or self.seed < 0:
-            msg = f"seed must be a nonnegative integer, got {self.seed!r}."
+        # numpy's seed sequences read larger seeds as two words, the second of which names a stream.
+        if not 0 <= self.seed < 2**32:
+            msg = f"seed must lie in [0, 2^32), got {self.seed!r}."
             raise ValueError(msg)
+
+    def _settle(self, name: str, hint: Any) -> None:
+        """Give the field its declared type, or raise a ValueError that names it."""
+        value, choices = getattr(self, name), get_args(hint)
+        if get_origin(hint) is Literal:
+            if value not in choices:
+                msg = f"{name} must be one of {', '.join(choices)}; got {value!r}."
+                raise ValueError(msg)
+            return
+        optional = type(None) in choices
+        if value is None and optional:
+            return
+        kind, expected = (int, Integral) if int in (hint, *choices) else (float, Real)
+        if isinstance(value, bool) or not isinstance(value, expected):
+            what = "an integer" if kind is int else "a number"
+            msg = f"{name} must be {what}{' or null' if optional else ''}, got {value!r}."
+            raise ValueError(msg)
+        object.__setattr__(self, name, kind(value))  # type: ignore[call-overload]
 
     @property
     def gamma(self) -> float | None:
@@ -138,14 +155,8 @@ class Run:
         return asdict(self) | {"gamma": self.gamma, "epochs": self.epochs}
 
 
-def grid(**axes: Iterable[Any]) -> tuple[Run, ...]:
-    """Return one run per point of the product of ``axes``, the first axis slowest.
-
-    Examples
-    --------
-    >>> axes = dict(dataset=["mnist3"], model=["mlp"], loss=["cce"], noise_rate=[0.55, 0.6])
-    >>> [(run.noise_rate, run.seed) for run in grid(**axes, seed=[0, 1])]
-    [(0.55, 0), (0.55, 1), (0.6, 0), (0.6, 1)]
-
-    """
-    return tuple(Run(**dict(zip(axes, point, strict=True))) for point in product(*axes.values()))
+@cache
+def _type_hints() -> dict[str, Any]:
+    """Return the declared type of every field of a run."""
+    hints = get_type_hints(Run)
+    return {field.name: hints[field.name] for field in fields(Run)}

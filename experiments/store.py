@@ -6,13 +6,17 @@ file or the new one, never a part.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
 import json
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import numpy as np
@@ -30,6 +34,10 @@ _log = logging.getLogger(__name__)
 
 class UnwritableError(OSError):
     """A folder cannot take files; raised before any training starts."""
+
+
+class BusyError(OSError):
+    """Another process is training this run."""
 
 
 class BrokenFileError(ValueError):
@@ -89,6 +97,24 @@ class Store:
         """Return the place of the run's trajectory, a work file."""
         return self.work / self.experiment / f"{run.key}.npz"
 
+    @contextmanager
+    def lock(self, run: Run) -> Iterator[None]:
+        """Hold the run for this process.
+
+        Raises
+        ------
+        BusyError
+            If another process holds it.
+
+        """
+        with (self.work / self.experiment / f"{run.key}.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                msg = "another process is training it"
+                raise BusyError(msg) from error
+            yield
+
     def checkpoint(self, run: Run) -> Checkpoint:
         """Return the run's checkpoint, which need not exist yet."""
         return Checkpoint(self.work / self.experiment / f"{run.key}.checkpoint")
@@ -118,6 +144,12 @@ class Store:
         if key != run.key:
             msg = f"{path} holds the run {key}, not {run.key}; delete it to run again."
             raise BrokenFileError(msg)
+        # The key leaves defaults out; should a default change, its old results do not pass for new.
+        stored = result.get("run", {})
+        for name, value in run.settings().items():
+            if stored.get(name, value) != value:
+                msg = f"{path} has {name}={stored[name]!r}, not {value!r}; delete it to run again."
+                raise BrokenFileError(msg)
         return result
 
     def save_trajectory(self, run: Run, **arrays: NDArray[Any]) -> None:
@@ -168,6 +200,8 @@ class Checkpoint:
                 return self._read(path, key)
             except BrokenFileError as error:
                 _log.warning("%s", error)
+                # Left in place, the next save would keep it instead of the good one.
+                path.unlink()
         return None
 
     def delete(self) -> None:
@@ -183,9 +217,14 @@ class Checkpoint:
         if hashlib.sha256(content).digest() != digest:
             msg = f"refused the checkpoint {path}: truncated, damaged or foreign."
             raise BrokenFileError(msg)
-        state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
-        if state["key"] != key:
-            msg = f"refused the checkpoint {path}: it belongs to the run {state['key']}, not {key}."
+        try:
+            state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+            owner = state["key"]
+        except (KeyError, TypeError, RuntimeError, UnpicklingError) as error:
+            msg = f"refused the checkpoint {path}: not one of this project ({error!r})."
+            raise BrokenFileError(msg) from error
+        if owner != key:
+            msg = f"refused the checkpoint {path}: it belongs to the run {owner}, not {key}."
             raise BrokenFileError(msg)
         return state
 

@@ -11,9 +11,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
@@ -25,13 +27,15 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments.data import load
-from experiments.outcome import result
+from experiments.outcome import THREADS, environment, result
 from experiments.problem import problem
 from experiments.spec import Run
 from experiments.store import Store
 from experiments.train import train, trajectory
 
 POLL_SECONDS = 0.2
+# How often a run may be at work when a process is killed before it counts as failed.
+MOST_STRIKES = 2
 
 
 @dataclass(kw_only=True)
@@ -55,6 +59,8 @@ def sweep(
 ) -> Sweep:
     """Train every run that has no result yet, and say how it went.
 
+    Must be called from the main thread, where Ctrl-C arrives.
+
     Parameters
     ----------
     runs
@@ -77,71 +83,118 @@ def sweep(
 
     """
     store.prepare()
+    # Taken now: what is on disk when a run ends need not be what it was started from.
+    provenance = environment()
     outcome = Sweep()
     wanted = list(dict.fromkeys(runs))
     for run in wanted:
         (outcome.unfinished if store.load_result(run) is None else outcome.present).append(run)
-    for name in {run.dataset for run in outcome.unfinished}:
-        load(name)  # a missing data set is one error here, not one in every process
-    if not outcome.unfinished:
-        return outcome
-
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    epochs: Queue[tuple[Run, int]] = context.Queue()
-    pool = ProcessPoolExecutor(
-        min(jobs, len(outcome.unfinished)),
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(stop, epochs),
-    )
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
-    total = sum(run.epochs for run in wanted)
-    with _progress(console) as progress:
-        task = progress.add_task("epochs", total=total)
-        progress.advance(task, sum(run.epochs for run in outcome.present))
-        pending = {pool.submit(_train_one, run, store): run for run in outcome.unfinished}
-        reached = dict.fromkeys(outcome.unfinished, 0)
-        try:
-            while pending:
-                done, _ = wait(pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    _collect(future, pending.pop(future), outcome)
-                _advance(progress, task, epochs, reached)
-                if deadline is not None and time.monotonic() > deadline and not stop.is_set():
-                    _wind_down(stop, pending)
-        except KeyboardInterrupt:
-            outcome.interrupted = True
-            _wind_down(stop, pending)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        for future, run in pending.items():
-            _collect(future, run, outcome)
+    strikes: Counter[Run] = Counter()
+    try:
+        with console.status("loading data") if console.is_terminal else nullcontext():
+            for name in {run.dataset for run in outcome.unfinished}:
+                load(name)  # a missing data set is one error here, not one in every process
+        with _progress(console) as progress:
+            task = progress.add_task("epochs", total=sum(run.epochs for run in wanted))
+            progress.advance(task, sum(run.epochs for run in outcome.present))
+            while outcome.unfinished and (deadline is None or time.monotonic() < deadline):
+                team = _Team(outcome, store, provenance, jobs)
+                suspects = team.work(deadline, lambda epochs: progress.advance(task, epochs))
+                # One of these took its process down; twice, and it is that run's fault.
+                strikes.update(suspects)
+                for run in suspects:
+                    if strikes[run] == MOST_STRIKES:
+                        outcome.failed[run] = f"its process was killed {MOST_STRIKES} times"
+                        outcome.unfinished.remove(run)
+    except KeyboardInterrupt:
+        outcome.interrupted = True
     return outcome
 
 
-def _wind_down(stop: Event, pending: dict[Future[bool], Run]) -> None:
-    """Let running runs save and stop, and keep waiting ones from starting."""
-    stop.set()
-    for future in pending:
-        future.cancel()
+class _Team:
+    """Processes that work on a sweep's unfinished runs until all are done or it is stopped."""
+
+    def __init__(self, outcome: Sweep, store: Store, provenance: dict[str, Any], jobs: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.outcome = outcome
+        self.stop = context.Event()
+        self.epochs: Queue[tuple[Run, int]] = context.Queue()
+        self.reached: dict[Run, int] = {}
+        # Children inherit the disposition: Ctrl-C in a terminal reaches them too, and theirs is
+        # to let the parent decide.
+        with _interrupts_ignored():
+            self.pool = ProcessPoolExecutor(
+                min(jobs, len(outcome.unfinished)),
+                mp_context=context,
+                initializer=_start_worker,
+                initargs=(self.stop, self.epochs),
+            )
+            self.pending = {
+                self.pool.submit(_train_one, run, store, provenance): run
+                for run in outcome.unfinished
+            }
+
+    def work(self, deadline: float | None, advance: Callable[[int], None]) -> set[Run]:
+        """Wait for the runs; return those in progress when a process was killed, if one was."""
+        started: set[Run] = set()
+        broken = False
+        try:
+            while self.pending and not broken:
+                done, _ = wait(self.pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                self._advance(advance)
+                for future in done:
+                    broken |= self._collect(future)
+                if deadline is not None and time.monotonic() > deadline:
+                    self.stop.set()
+        finally:
+            with _interrupts_ignored():
+                self.stop.set()
+                self.pool.shutdown(wait=True, cancel_futures=True)
+                for future in list(self.pending):
+                    self._collect(future)
+                self._advance(advance)
+        if broken:
+            started = set(self.reached) & set(self.outcome.unfinished)
+        return started
+
+    def _collect(self, future: Future[bool]) -> bool:
+        """Enter one run's end into the outcome; return whether its process was killed."""
+        run = self.pending.pop(future)
+        if future.cancelled():
+            return False
+        try:
+            finished = future.result()
+        except BrokenProcessPool:
+            return True
+        except Exception as error:  # one run's failure must not lose the others
+            self.outcome.failed[run] = f"{type(error).__name__}: {error}"
+        else:
+            if not finished:
+                return False
+            self.outcome.finished.append(run)
+        self.outcome.unfinished.remove(run)
+        return False
+
+    def _advance(self, advance: Callable[[int], None]) -> None:
+        """Report the epochs that the processes have finished since the last time."""
+        while True:
+            try:
+                run, epoch = self.epochs.get_nowait()
+            except Empty:
+                return
+            advance(epoch - self.reached.get(run, 0))
+            self.reached[run] = epoch
 
 
-def _collect(future: Future[bool], run: Run, outcome: Sweep) -> None:
-    """Enter one run's end into the outcome."""
-    if future.cancelled():
-        return
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let Ctrl-C pass without effect, here and in processes started meanwhile."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        finished = future.result()
-    except BrokenProcessPool:
-        outcome.failed[run] = "its process was killed"
-    except Exception as error:  # one run's failure must not lose the others
-        outcome.failed[run] = f"{type(error).__name__}: {error}"
-    else:
-        if not finished:
-            return
-        outcome.finished.append(run)
-    outcome.unfinished.remove(run)
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _progress(console: Console) -> Progress:
@@ -156,27 +209,13 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def _advance(
-    progress: Progress, task: Any, epochs: Queue[tuple[Run, int]], reached: dict[Run, int]
-) -> None:
-    """Move the bar by the epochs the processes report."""
-    while True:
-        try:
-            run, epoch = epochs.get_nowait()
-        except Empty:
-            return
-        progress.advance(task, epoch - reached[run])
-        reached[run] = epoch
-
-
 # Set once in every worker process, by its initialiser.
 _worker: dict[str, Any] = {}
 
 
 def _start_worker(stop: Event, epochs: Queue[tuple[Run, int]]) -> None:
-    """Prepare a worker: one thread, Ctrl-C left to the parent, no life after the parent's."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Prepare a worker: its number of threads, and no life after the parent's."""
+    torch.set_num_threads(THREADS)
     _worker.update(stop=stop, epochs=epochs)
     parent = multiprocessing.parent_process()
 
@@ -188,22 +227,28 @@ def _start_worker(stop: Event, epochs: Queue[tuple[Run, int]]) -> None:
     threading.Thread(target=follow_parent, daemon=True).start()
 
 
-def _train_one(run: Run, store: Store) -> bool:
+def _train_one(run: Run, store: Store, provenance: dict[str, Any]) -> bool:
     """Train a run to its end and store it, or to the sweep's stop; return whether it ended."""
-    data = load(run.dataset)
-    samples = problem(run, data)
-    checkpoint = store.checkpoint(run)
-    log = train(
-        run,
-        samples,
-        checkpoint=checkpoint,
-        after_epoch=lambda epoch: _worker["epochs"].put((run, epoch)),
-        stop=_worker["stop"].is_set,
-    )
-    if log is None:
+    if _worker["stop"].is_set():
         return False
-    if run.reweights:
-        store.save_trajectory(run, **trajectory(log, samples))
-    store.save_result(run, result(run, data, samples, log))
-    checkpoint.delete()
+    with store.lock(run):
+        if store.load_result(run) is not None:
+            return True  # another sweep made it in the meantime
+        _worker["epochs"].put((run, 0))
+        data = load(run.dataset)
+        samples = problem(run, data)
+        checkpoint = store.checkpoint(run)
+        log = train(
+            run,
+            samples,
+            checkpoint=checkpoint,
+            after_epoch=lambda epoch: _worker["epochs"].put((run, epoch)),
+            stop=_worker["stop"].is_set,
+        )
+        if log is None:
+            return False
+        if run.reweights:
+            store.save_trajectory(run, **trajectory(log, samples))
+        store.save_result(run, result(run, data, samples, log, provenance))
+        checkpoint.delete()
     return True

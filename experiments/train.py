@@ -30,7 +30,7 @@ EVALUATION_BATCH = 4096
 
 
 class DivergedError(ArithmeticError):
-    """Training left the numbers: a loss is NaN, so there is nothing to re-weight by."""
+    """Training left the numbers: the loss is no longer finite."""
 
 
 @dataclass(kw_only=True)
@@ -72,7 +72,7 @@ def train(
     Raises
     ------
     DivergedError
-        If a loss is NaN when the weights are to be updated.
+        If the loss of an epoch's last batch is not finite.
 
     Notes
     -----
@@ -96,16 +96,18 @@ def train(
             logits = model(problem.x[index])
             supervised = loss(logits, problem.labels[index])
             extra.record(logits, index)
-            objective = _weighted(run, weight[index], supervised, extra(logits, index)).sum()
+            objective = weighted(run, weight[index], supervised, extra(logits, index)).sum()
             share = n if run.reduction == "batch_sum" else len(index)
             optimiser.zero_grad()
             torch.autograd.backward(objective / share)
             optimiser.step()
+        if not torch.isfinite(objective):
+            msg = f"diverged in epoch {epoch + 1}: the loss is {objective.item()}."
+            raise DivergedError(msg)
         clock.lap("train")
 
         if rw is not None and (epoch + 1) % run.epochs_per_iteration == 0:
             losses = sample_losses(run, model, loss, extra, problem)
-            _refuse_nan(losses, epoch + 1)
             clock.lap("reweighting losses")
             update = rw.update(losses)
             clock.lap("reweighting")
@@ -147,14 +149,6 @@ def _predict(model: torch.nn.Module, x: Tensor) -> Tensor:
     return torch.cat([model(part).argmax(dim=1) for part in torch.split(x, EVALUATION_BATCH)])
 
 
-def _refuse_nan(losses: Tensor, epoch: int) -> None:
-    """Raise :class:`DivergedError` if a loss is NaN."""
-    if torch.isnan(losses).any():
-        i = int(torch.isnan(losses).int().argmax())
-        msg = f"diverged: after epoch {epoch} the loss of sample {i} is nan; lower learning_rate."
-        raise DivergedError(msg)
-
-
 def _note_accuracy(log: Log, model: torch.nn.Module, problem: Problem) -> None:
     """Count the right answers in every fold."""
     predicted = _predict(model, problem.x_eval)
@@ -187,7 +181,7 @@ def _note_reweighting(
     log.u.append(rw.u)
 
 
-def _weighted(run: Run, weight: Tensor, supervised: Tensor, extra: Tensor) -> Tensor:
+def weighted(run: Run, weight: Tensor, supervised: Tensor, extra: Tensor) -> Tensor:
     """Return the batch's terms: RRM weighs the supervised one alone, or both."""
     if run.weighted_term == "total":
         return weight * (supervised + extra)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 TEXT_WIDTH = 6.5
@@ -23,8 +24,6 @@ STYLE: dict[str, Any] = {
     "axes.spines.right": False,
     "figure.constrained_layout.use": True,
     "savefig.dpi": 200,
-    # Without a date in the file, the same results give the same bytes.
-    "svg.hashsalt": "rockafellian",
     "pdf.fonttype": 42,
 }
 
@@ -33,6 +32,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write the figure as PNG and PDF and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.png", folder / f"{name}.pdf"]
-    figure.savefig(paths[0], metadata={"Software": None})
-    figure.savefig(paths[1], metadata={"CreationDate": None})
+    with plt.rc_context(STYLE):
+        # Without a date or a version in the file, the same results give the same bytes.
+        figure.savefig(paths[0], metadata={"Software": None})
+        figure.savefig(paths[1], metadata={"CreationDate": None})
     return paths

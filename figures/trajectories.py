@@ -13,10 +13,6 @@ from experiments.store import Store
 from figures.demo import DemoRun, demo_run
 from figures.style import CLEAN, CONTAMINATED, STYLE, TEXT_WIDTH
 
-CAPTION = (
-    "Weight of single samples over training (1 is untouched, 0 removed). Wrong labels are found "
-    "early and stay out; some right ones leave and come back, and one collects freed mass."
-)
 ROWS = 4
 # N p below this is removed, whatever rounding left of it.
 REMOVED = 0.5

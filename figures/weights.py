@@ -10,10 +10,6 @@ from experiments.store import Store
 from figures.demo import demo_run
 from figures.style import CLEAN, CONTAMINATED, STYLE, TEXT_WIDTH
 
-CAPTION = (
-    "Final weights of all training samples: nearly all wrong labels are removed and nearly all "
-    "right ones keep their weight."
-)
 BINS = ("0\nremoved", "between\n0 and 1", "1\nuntouched", "above 1\ngained")
 
 

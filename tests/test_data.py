@@ -1,6 +1,7 @@
 """Data sets: embedded digits, MNIST from RRM_DATA or OpenML, errors that say where to look."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
@@ -132,16 +133,18 @@ def test_arrays_that_do_not_belong_together_are_refused(change, message):
         Data(name="x", n_classes=2, largest_pixel=255, **(good | change))
 
 
-def test_the_digest_sees_every_array():
+@pytest.mark.parametrize("name", data.ARRAYS)
+def test_the_digest_sees_every_array(name):
     """Two data sets with one digest are the same arrays."""
     digits = load("digits")
-    swapped = data.Data(
-        name="digits",
-        x_train=digits.x_train,
-        y_train=digits.y_train,
-        x_test=digits.x_test,
-        y_test=digits.y_test[::-1],
-        n_classes=10,
-        largest_pixel=16,
-    )
-    assert digits.sha256 != swapped.sha256
+    assert replace(digits, **{name: getattr(digits, name)[::-1]}).sha256 != digits.sha256
+
+
+def test_a_damaged_file_is_refused_by_its_name(tmp_path, monkeypatch):
+    """Cut in half, it is an error that says which file."""
+    monkeypatch.setenv("RRM_DATA", str(tmp_path))
+    path = tmp_path / "mnist.npz"
+    np.savez(path, x_train=np.zeros(1000))
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(ValueError, match=r"mnist.npz is no npz file, or damaged"):
+        mnist()

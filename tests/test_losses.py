@@ -84,6 +84,20 @@ def test_elr_remembers_and_regularises():
     assert elr.target[2].tolist() == [0.21875, 0.21875]  # 3/4 of 1/8 plus 1/4 of 1/2
 
 
+def test_elr_remembers_distributions():
+    """What enters the memory is clipped and sums to one again."""
+    elr = EarlyLearning(1, 3, decay=0.0, strength=1.0)
+    elr.record(torch.tensor([[20.0, 0.0, 0.0]]), torch.tensor([0]))
+    assert float(elr.target.sum()) == pytest.approx(1, abs=2.0**-22)
+    assert float(elr.target[0, 1]) == pytest.approx(1e-4 / (1 + 1e-4), rel=1e-5)
+
+
+def test_the_run_says_how_elr_remembers():
+    """Decay and strength are the run's."""
+    elr = regulariser(Run(loss="elr", elr_decay=0.25, elr_strength=2.0, **TASK), 3, 2)
+    assert (elr.decay, elr.strength) == (0.25, 2.0)
+
+
 def test_elr_s_logarithm_never_sees_zero():
     """Certain and remembered, <p, t> is below 1 by the clip."""
     elr = EarlyLearning(1, 2, decay=0.0, strength=1.0)

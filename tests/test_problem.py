@@ -70,6 +70,26 @@ def test_scalar_normalisation_is_by_the_training_pixels():
     assert np.allclose(x, (pixels - pixels.mean()) / pixels.std(), atol=1e-6, rtol=0)
 
 
+def test_held_out_images_do_not_normalise():
+    """The mean is that of the samples that train."""
+    x = problem(replace(RUN, validation=0.5), DIGITS).x.double()
+    assert float(x.mean()) == pytest.approx(0, abs=1e-6)
+
+
+def test_validation_noise_has_its_own_stream():
+    """Were it the training stream, equal labels would be contaminated alike."""
+    run = replace(RUN, validation=0.5)
+    samples = problem(run, replace(DIGITS, y_train=np.zeros_like(DIGITS.y_train)))
+    assert not torch.equal(samples.labels, samples.folds[0].validation_labels)
+
+
+def test_noise_is_the_same_on_every_machine():
+    """The first wrong labels of seed 0: the streams are part of the results."""
+    p = problem(RUN, DIGITS)
+    assert np.flatnonzero(p.contaminated)[:8].tolist() == [2, 4, 6, 7, 8, 10, 12, 13]
+    assert p.labels[p.contaminated][:8].tolist() == [9, 4, 5, 1, 1, 0, 2, 5]
+
+
 def test_unit_normalisation_is_ink_in_0_1():
     """Pixels over the largest one."""
     x = problem(replace(RUN, normalisation="unit"), DIGITS).x
@@ -79,3 +99,11 @@ def test_unit_normalisation_is_ink_in_0_1():
 def test_train_samples_takes_the_first():
     """A smaller run sees a prefix."""
     assert len(problem(replace(RUN, train_samples=100), DIGITS).labels) == 100
+
+
+def test_samples_that_are_not_there_are_refused():
+    """Too many for training, too few to hold out."""
+    with pytest.raises(ValueError, match="train_samples must be at most 1200, got 1201"):
+        problem(replace(RUN, train_samples=1201), DIGITS)
+    with pytest.raises(ValueError, match=r"validation must hold out a sample of 1200.*got 0.0001"):
+        problem(replace(RUN, validation=0.0001), DIGITS)

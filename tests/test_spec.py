@@ -1,7 +1,8 @@
 """A run is its choices: frozen, hashed, refused before anything is trained."""
 
-from dataclasses import FrozenInstanceError, fields, replace
+from dataclasses import MISSING, FrozenInstanceError, fields, replace
 
+import numpy as np
 import pytest
 
 from experiments.spec import Run
@@ -37,6 +38,27 @@ def test_the_key_is_stable():
     assert RUN.key == replace(RUN, step=1.0).key == "990f8244d359"
 
 
+def test_equal_runs_have_one_key():
+    """1 and 1.0, and numpy's numbers, are the same choice."""
+    one, same = replace(RUN, learning_rate=1), replace(RUN, learning_rate=1.0)
+    assert one == same
+    assert one.key == same.key == replace(RUN, learning_rate=np.float64(1)).key
+    assert replace(RUN, seed=np.int64(3)).key == replace(RUN, seed=3).key
+
+
+def test_the_defaults_are_these():
+    """A changed default would give old results a new meaning; it needs a new field instead."""
+    defaults = {field.name: field.default for field in fields(Run)}
+    assert {name: value for name, value in defaults.items() if value is not MISSING} == {
+        "penalty": None, "gamma_convention": "eq2", "contamination": None, "step": 1.0,
+        "reweight_inputs": "clean", "weighted_term": "supervised", "learning_rate": 0.1,
+        "batch_size": 100, "iterations": 10, "epochs_per_iteration": 10,
+        "reduction": "batch_sum", "normalisation": "scalar", "initialisation": "glorot",
+        "probability_clip": 0.0, "class_reduction": "sum", "gce_q": 0.7, "elr_decay": 0.7,
+        "elr_strength": 3.0, "validation": 0.0, "train_samples": None,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
@@ -53,9 +75,15 @@ def test_the_key_is_stable():
         ({"probability_clip": 0.5}, r"probability_clip must lie in \[0, 0.5\), got 0.5"),
         ({"elr_decay": 1.0}, r"elr_decay must lie in \[0, 1.0\), got 1.0"),
         ({"batch_size": 0}, "batch_size must be a positive integer, got 0"),
-        ({"iterations": 1.5}, "iterations must be a positive integer, got 1.5"),
+        ({"iterations": 1.5}, "iterations must be an integer, got 1.5"),
+        ({"seed": True}, "seed must be an integer, got True"),
+        ({"seed": 2**32}, r"seed must lie in \[0, 2\^32\), got 4294967296"),
+        ({"step": "abc"}, "step must be a number, got 'abc'"),
+        ({"penalty": "x"}, "penalty must be a number or null, got 'x'"),
+        ({"elr_decay": None}, "elr_decay must be a number, got None"),
+        ({"contamination": 0.4, "step": 0.5}, "step must be 1 with contamination .*, got 0.5"),
         ({"train_samples": -3}, "train_samples must be a positive integer, got -3"),
-        ({"seed": -1}, "seed must be a nonnegative integer, got -1"),
+        ({"seed": -1}, r"seed must lie in \[0, 2\^32\), got -1"),
     ],
 )
 def test_an_untrainable_run_is_refused(choices, message):

@@ -55,6 +55,13 @@ def test_a_result_under_another_name_is_refused(store):
         store.load_result(RUN)
 
 
+def test_a_result_with_other_settings_is_refused(store):
+    """Should a default change, its old results do not pass for new ones."""
+    store.save_result(RUN, {"key": RUN.key, "run": RUN.settings() | {"elr_decay": 0.3}})
+    with pytest.raises(BrokenFileError, match=r"has elr_decay=0.3, not 0.7"):
+        store.load_result(RUN)
+
+
 def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
     """Until the last step the old content is there, and no part is left behind."""
     path = tmp_path / "file"

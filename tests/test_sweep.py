@@ -1,10 +1,12 @@
 """Sweeps: finished runs are skipped, killed ones continued, and nothing is done twice."""
 
 import io
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +59,7 @@ def directly(run):
     """Return the run's result from an uninterrupted call of the training loop."""
     data = load(run.dataset)
     samples = problem(run, data)
-    return without_clock(result(run, data, samples, train(run, samples)))
+    return without_clock(result(run, data, samples, train(run, samples), {}))
 
 
 def test_results_are_those_of_the_loop_and_are_not_made_twice(tmp_path):
@@ -113,7 +115,7 @@ def test_a_failing_run_is_named_and_the_others_finish(tmp_path):
     outcome = sweep([bad, SHORT], store_in(tmp_path), jobs=1, console=QUIET)
     assert outcome.finished == [SHORT]
     assert outcome.unfinished == []
-    assert "diverged: after epoch 1 the loss of sample 0 is nan" in outcome.failed[bad]
+    assert "DivergedError: diverged in epoch 1: the loss is nan" in outcome.failed[bad]
 
 
 def test_a_budget_stops_cleanly_and_the_same_call_goes_on(tmp_path):
@@ -122,9 +124,43 @@ def test_a_budget_stops_cleanly_and_the_same_call_goes_on(tmp_path):
     stopped = sweep([LONG, SHORT], store, jobs=1, budget_seconds=0.1, console=QUIET)
     assert set(stopped.unfinished) >= {SHORT}
     assert not stopped.failed
-    rest = sweep([SHORT], store, jobs=1, console=QUIET)
-    assert rest.finished == [SHORT]
-    assert without_clock(store.load_result(SHORT)) == directly(SHORT)
+    rest = sweep([LONG, SHORT], store, jobs=2, console=QUIET)
+    assert set(rest.finished) == {LONG, SHORT}
+    for run in (LONG, SHORT):
+        assert without_clock(store.load_result(run)) == directly(run)
+
+
+def test_a_killed_worker_costs_its_run_a_retry_and_the_others_nothing(tmp_path):
+    """Its runs go on in new processes; every result is the loop's."""
+    store = store_in(tmp_path)
+    killer = threading.Thread(target=kill_a_worker_after, args=(store.checkpoint(LONG),))
+    killer.start()
+    others = [replace(SHORT, seed=seed) for seed in range(3)]
+    outcome = sweep([LONG, *others], store, jobs=2, console=QUIET)
+    killer.join()
+    assert not outcome.failed
+    assert set(outcome.finished) == {LONG, *others}
+    assert without_clock(store.load_result(LONG)) == directly(LONG)
+
+
+def kill_a_worker_after(checkpoint):
+    """SIGKILL the processes of this sweep once the checkpoint is there."""
+    deadline = time.monotonic() + PATIENCE
+    while not checkpoint.path.is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+def test_two_sweeps_do_not_train_one_run_twice(tmp_path):
+    """While another process holds a run it is reported as busy, and left alone."""
+    store = store_in(tmp_path)
+    store.prepare()
+    with store.lock(SHORT):
+        outcome = sweep([SHORT], store, jobs=1, console=QUIET)
+    assert outcome.failed == {SHORT: "BusyError: another process is training it"}
+    assert store.load_result(SHORT) is None
+    assert sweep([SHORT], store, jobs=1, console=QUIET).finished == [SHORT]
 
 
 def test_an_unwritable_folder_fails_before_training(tmp_path):

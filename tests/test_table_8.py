@@ -21,6 +21,7 @@ def test_24_cells_with_appendix_c_s_settings():
     assert len(cells) == len({cell.run.key for cell in cells}) == 24
     for cell in cells:
         run = cell.run
+        assert (run.dataset, run.model, run.batch_size) == ("mnist3", "mlp", 100)
         assert (run.loss, run.noise_rate) == (cell.row, cell.noise_rate)
         assert (run.learning_rate, run.epochs, run.epochs_per_iteration) == (0.1, 100, 10)
         assert run.reduction == "batch_sum"
@@ -102,7 +103,8 @@ def test_the_report_compares_the_last_epoch_and_marks_differences(store):
     )  # fmt: skip
     assert "1 of 2 cells within 5 points" in reporting.verdict([report])[0]
     assert reporting.cost([report]) == (
-        "Median run: 20 s plain, 30 s with RRM; re-weighting itself took at most 0.99 % of a run."
+        "Plain runs took 20 to 20 s a cell (median 20); RRM runs took 30 to 30 s a cell "
+        "(median 30); re-weighting itself at most 0.99 % of a run."
     )
 
 

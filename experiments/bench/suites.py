@@ -46,8 +46,10 @@ def reweight() -> dict[str, Any]:
         reference="copy",
     )
     ours = next(one.seconds for one in timings if one.peer == "Reweighter, gamma")
+    control = next(one for one in timings if one.peer == "A/A")
     return {
         "n": N_TABLE_8,
+        "control_contains_1": control.ratio_low <= 1 <= control.ratio_high,
         "timings": [one.as_json() for one in timings],
         "paper_seconds": PAPER_SECONDS,
         "times_faster_than_the_paper": PAPER_SECONDS / ours,

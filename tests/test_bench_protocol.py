@@ -1,0 +1,63 @@
+"""Benchmarks: interleaved rounds, ratios of the same round, A against A."""
+
+import time
+
+import pytest
+
+from experiments.bench import protocol
+from experiments.bench.show import print_benchmark
+from experiments.bench.suites import SUITES
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that only the peers move."""
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    return now
+
+
+def test_ratios_are_of_the_same_round(clock):
+    """A machine that gets slower every round does not move the ratios."""
+    speed = [1.0]
+
+    def peer(cost):
+        def call():
+            clock[0] += cost * speed[0]
+            speed[0] *= 1.0001
+
+        return call
+
+    timings = protocol.interleave({"copy": peer(1.0), "ours": peer(3.0)}, reference="copy")
+    by_name = {one.peer: one for one in timings}
+    assert by_name["ours"].ratio == pytest.approx(3, rel=1e-3)
+    assert by_name["ours"].ratio_low <= by_name["ours"].ratio <= by_name["ours"].ratio_high
+    assert by_name["A/A"].ratio == pytest.approx(1, rel=1e-3)
+    assert by_name["copy"].seconds == pytest.approx(1, rel=0.1)
+
+
+def test_short_peers_are_repeated_within_a_round(clock):
+    """A call of 10 microseconds is repeated until the clock can be trusted."""
+    calls = [0]
+
+    def quick():
+        calls[0] += 1
+        clock[0] += 1e-5
+
+    (timing, _) = protocol.interleave({"quick": quick}, reference="quick", rounds=2)
+    assert timing.seconds == pytest.approx(1e-5)
+    assert calls[0] >= 2 * 2 * protocol.LEAST_SECONDS / 1e-5
+
+
+def test_the_reweighting_suite_runs_and_prints(monkeypatch, capsys):
+    """All peers, with the control; HiGHS is left to the benchmark itself."""
+    from rich.console import Console
+
+    from experiments.bench import suites
+
+    monkeypatch.setattr(suites, "_highs", lambda _: None)
+    outcome = SUITES["reweight"]()
+    assert {one["peer"] for one in outcome["timings"]} >= {"copy", "Reweighter, gamma", "A/A"}
+    assert outcome["times_faster_than_the_paper"] > 1
+    print_benchmark("reweight", outcome, Console())
+    assert "One re-weighting, N = 18,623" in capsys.readouterr().out
