@@ -34,6 +34,9 @@ from experiments.store import Store
 from experiments.train import train, trajectory
 
 POLL_SECONDS = 0.2
+# glibc gives freed memory back to the system and takes page faults to get it again, hundreds a
+# training step; with this many bytes of headroom in the workers a run takes 0.7 of the time.
+HEADROOM = {"MALLOC_TOP_PAD_": str(2**26)}
 # How often a run may be at work when a process is killed before it counts as failed.
 MOST_STRIKES = 2
 
@@ -123,6 +126,7 @@ class _Team:
         self.reached: dict[Run, int] = {}
         # Children inherit the disposition: Ctrl-C in a terminal reaches them too, and theirs is
         # to let the parent decide.
+        os.environ.update(HEADROOM)
         with _interrupts_ignored():
             self.pool = ProcessPoolExecutor(
                 min(jobs, len(outcome.unfinished)),

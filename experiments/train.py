@@ -93,10 +93,12 @@ def train(
     for epoch in range(first, run.epochs):
         clock = _Clock(log.seconds)
         for index in torch.split(torch.randperm(n, generator=batches), run.batch_size):
-            logits = model(problem.x[index])
-            supervised = loss(logits, problem.labels[index])
+            # index_select is [index] at a quarter of its cost.
+            x, labels, w = (t.index_select(0, index) for t in (problem.x, problem.labels, weight))
+            logits = model(x)
+            supervised = loss(logits, labels)
             extra.record(logits, index)
-            objective = weighted(run, weight[index], supervised, extra(logits, index)).sum()
+            objective = weighted(run, w, supervised, extra(logits, index)).sum()
             share = n if run.reduction == "batch_sum" else len(index)
             optimiser.zero_grad()
             torch.autograd.backward(objective / share)

@@ -44,9 +44,11 @@ def interleave(
     contestants = peers | {"A/A": peers[reference]}
     repeats = {name: _repeats(call) for name, call in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    rng = np.random.default_rng(0)
     for _ in range(rounds):
-        for name, call in contestants.items():
-            seconds[name].append(_time(call, repeats[name]))
+        # Whoever follows a heavy peer finds cold caches, so the order is drawn anew.
+        for name in rng.permutation(list(contestants)).tolist():
+            seconds[name].append(_time(contestants[name], repeats[name]))
     base = np.array(seconds[reference])
     return [_timing(name, np.array(spent), base) for name, spent in seconds.items()]
 
