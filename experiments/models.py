@@ -31,9 +31,9 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
         x = x.flatten(1)
-        # oneDNN's kernels: torch's default BLAS keeps to AVX2 on AMD processors, 1.6x slower here.
+        # oneDNN's kernels: torch's default BLAS keeps to AVX2 on AMD processors (bench step).
         available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        onednn = available and x.device.type == "cpu"
+        onednn = available and torch.backends.mkldnn.enabled and x.device.type == "cpu"
         if onednn:
             x = x.to_mkldnn()
         for layer in self.layers[:-1]:

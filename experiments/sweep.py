@@ -35,7 +35,7 @@ from experiments.train import train, trajectory
 
 POLL_SECONDS = 0.2
 # glibc gives freed memory back to the system and takes page faults to get it again, hundreds a
-# training step; with this many bytes of headroom in the workers a run takes 0.7 of the time.
+# training step; with this many bytes of headroom in the workers it takes none.
 HEADROOM = {"MALLOC_TOP_PAD_": str(2**26)}
 # How often a run may be at work when a process is killed before it counts as failed.
 MOST_STRIKES = 2
