@@ -151,11 +151,11 @@ HEADER = (
     "loss",
     "noise",
     "",
-    "paper",
+    "published",
     "last",
     "selected",
     "oracle",
-    "last - paper",
+    "last - published",
     "seeds",
 )
 
