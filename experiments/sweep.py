@@ -140,8 +140,10 @@ class _Team:
             }
 
     def work(self, deadline: float | None, advance: Callable[[int], None]) -> set[Run]:
-        """Wait for the runs; return those in progress when a process was killed, if one was."""
-        started: set[Run] = set()
+        """Wait for the runs; return those in progress when a process was killed, if one was.
+
+        If none was in progress, the processes cannot even start, and all runs are returned.
+        """
         broken = False
         try:
             while self.pending and not broken:
@@ -158,9 +160,8 @@ class _Team:
                 for future in list(self.pending):
                     self._collect(future)
                 self._advance(advance)
-        if broken:
-            started = set(self.reached) & set(self.outcome.unfinished)
-        return started
+        unfinished = set(self.outcome.unfinished)
+        return (unfinished & set(self.reached) or unfinished) if broken else set()
 
     def _collect(self, future: Future[bool]) -> bool:
         """Enter one run's end into the outcome; return whether its process was killed."""

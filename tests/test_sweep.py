@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from experiments import sweep as sweeping
 from experiments.data import load
 from experiments.outcome import result
 from experiments.problem import problem
@@ -168,3 +169,11 @@ def test_an_unwritable_folder_fails_before_training(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UnwritableError, match="cannot write to"):
         sweep([SHORT], store_in(tmp_path / "file"), jobs=1, console=QUIET)
+
+
+def test_processes_that_cannot_start_end_the_sweep(tmp_path, monkeypatch):
+    """Two attempts, then every run is failed by name; not a loop without end."""
+    monkeypatch.setattr(sweeping, "_start_worker", os._exit)  # called with two arguments: an error
+    outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
+    assert outcome.failed == {SHORT: "its process was killed 2 times"}
+    assert outcome.unfinished == []
