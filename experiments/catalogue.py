@@ -16,8 +16,8 @@ from experiments.spec import LossName, Run
 
 # "authors_program": ||u||_1 without the half, softmax clipped as Keras does.
 PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {"gamma_convention": "eq2", "probability_clip": 0.0},
     "authors_program": {"gamma_convention": "l1", "probability_clip": 1e-7},
+    "paper": {"gamma_convention": "eq2", "probability_clip": 0.0},
 }
 
 SCALES = ("paper", "smoke")
