@@ -34,8 +34,8 @@ from experiments.store import Store
 from experiments.train import train, trajectory
 
 POLL_SECONDS = 0.2
-# glibc gives freed memory back to the system and takes page faults to get it again, hundreds a
-# training step; with this many bytes of headroom in the workers it takes none.
+# glibc gives every training step's memory back to the system and takes page faults to get it
+# again; with this many bytes of headroom the workers keep it.
 HEADROOM = {"MALLOC_TOP_PAD_": str(2**26)}
 # How often a run may be at work when a process is killed before it counts as failed.
 MOST_STRIKES = 2
