@@ -1,7 +1,7 @@
 """Checks of public arguments: one line per call, the argument named, the value shown.
 
 Everything below returns the checked value in the type that the mathematics works with: float64
-vectors, Python floats, and exact fractions for a contamination.
+vectors, Python floats, and exact fractions where a decimal or a rational is meant.
 """
 
 from __future__ import annotations
@@ -101,18 +101,74 @@ def fraction_of_samples(value: float | Fraction, name: str) -> Fraction:
     A float is read as the shortest decimal that denotes it, so 0.4 is 2/5 and 40 % of ten samples
     are four; read as the binary number it is, 0.4 would ask for five.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    exact = _as_written(value)
+    if exact is None or not 0 <= exact < 1:
         msg = f"{name} must be a number in [0, 1), got {value!r}."
         raise ValueError(msg)
-    if not isinstance(value, Rational) and not isfinite(value):
-        msg = f"{name} must lie in [0, 1), got {value!r}."
-        raise ValueError(msg)
-    # str is the shortest decimal of the value's own type, numpy's float32 included.
-    exact = Fraction(value) if isinstance(value, Rational) else Fraction(str(value))
-    if not 0 <= exact < 1:
-        msg = f"{name} must lie in [0, 1), got {value!r}."
+    return exact
+
+
+def at_least_one(value: float | Fraction, name: str) -> Fraction:
+    """Return ``value >= 1`` as the fraction a person means by it, as `fraction_of_samples` does."""
+    exact = _as_written(value)
+    if exact is None or exact < 1:
+        msg = f"{name} must be a finite number of at least 1, got {value!r}."
         raise ValueError(msg)
     return exact
+
+
+def _as_written(value: float | Fraction) -> Fraction | None:
+    """Return the shortest decimal that denotes ``value``, or None if it is no finite number."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return None
+    if isinstance(value, Rational):
+        return Fraction(value)
+    # str is the shortest decimal of the value's own type, numpy's float32 included.
+    return Fraction(str(value)) if isfinite(value) else None
+
+
+def _fraction(value: object, index: int) -> Fraction:
+    """Return an entry of u as a fraction, or raise a ValueError that shows it."""
+    if type(value) is Fraction:
+        return value
+    if isinstance(value, bool) or not isinstance(value, Rational | float):
+        msg = f"u must hold real numbers, got {value!r} at index {index}."
+        raise ValueError(msg)
+    if not isfinite(value):
+        msg = f"u must be finite, got {value!r} at index {index}."
+        raise ValueError(msg)
+    return Fraction(value)
+
+
+def displacement(u: ArrayLike, n: int) -> NDArray[Any]:
+    """Return ``u`` as an array of shape (n,): of its own float type, or of Fractions if it has any.
+
+    Raises
+    ------
+    ValueError
+        If ``u`` has another shape, or an entry that is not a finite real number.
+
+    """
+    given = _array(u, "u")
+    if given.shape != (n,):
+        msg = f"u must have shape ({n},) like losses, got {given.shape}."
+        raise ValueError(msg)
+    if given.dtype.kind == "O":
+        exact = np.empty(n, dtype=object)
+        exact[:] = [_fraction(value, i) for i, value in enumerate(given.tolist())]
+        return exact
+    if given.dtype.kind not in "fiu":
+        msg = f"u must hold real numbers, got dtype {given.dtype}."
+        raise ValueError(msg)
+    narrow = given.dtype.kind == "f" and given.dtype.itemsize <= np.dtype(np.float64).itemsize
+    floats = given if narrow else given.astype(np.float64)
+    # In float64, because float32 cannot hold the bound.
+    beyond = ~(np.abs(floats.astype(np.float64)) <= LARGEST)
+    if beyond.any():
+        i = int(beyond.argmax())
+        msg = f"u must be finite (at most 2^960), got {floats[i]} at index {i}."
+        raise ValueError(msg)
+    return floats
 
 
 def distribution(nominal: ArrayLike, n: int) -> Vector:

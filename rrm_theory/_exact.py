@@ -1,4 +1,4 @@
-"""Exact float64 comparisons: the cut c_min + gamma, and the count that a contamination asks for.
+"""Exact arithmetic on floats: the cut c_min + gamma, counts, and numbers over one denominator.
 
 `losses` are c_i, `gamma` is the price. Rounding c_min + gamma to a float and comparing with that
 misplaces losses next to the cut, so the rounding error is computed and taken into account.
@@ -6,8 +6,9 @@ misplaces losses next to the cut, so the rounding error is computed and taken in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
-from math import ceil, inf, nextafter
+from math import ceil, inf, lcm, nextafter
 
 
 def exact_cut(minimum: float, gamma: float) -> tuple[float, bool]:
@@ -40,3 +41,25 @@ def exact_cut(minimum: float, gamma: float) -> tuple[float, bool]:
 def samples_to_prune(contamination: Fraction, n: int) -> int:
     """Return the least integer k with ``k / n >= contamination``."""
     return ceil(contamination * n)
+
+
+def over_one_denominator(numbers: Iterable[float | Fraction]) -> tuple[list[int], int]:
+    """Return integers k_i and one denominator d > 0 with ``numbers[i] == k_i / d`` exactly.
+
+    Sums of products of long vectors are then sums of integers, which need no reduction to lowest
+    terms at every step.
+
+    Examples
+    --------
+    >>> over_one_denominator([0.5, -0.75, Fraction(1, 3)])
+    ([6, -9, 4], 12)
+
+    """
+    ratios = [number.as_integer_ratio() for number in numbers]
+    denominator = lcm(*{d for _, d in ratios})
+    return [k * (denominator // d) for k, d in ratios], denominator
+
+
+def nominal_masses(nominal: list[float] | None, n: int) -> tuple[list[int], int]:
+    """Return the probabilities q as integers over one denominator; 1/n each if not given."""
+    return ([1] * n, n) if nominal is None else over_one_denominator(nominal)

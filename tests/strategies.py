@@ -1,6 +1,7 @@
 """Problems that are valid by construction, in numbers exact in binary, so ties are real."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from hypothesis import strategies as st
@@ -60,3 +61,30 @@ def losses_and_weights(draw):
     mass = draw(st.lists(st.integers(0, 9), min_size=len(c), max_size=len(c)))
     mass[draw(st.integers(0, len(c) - 1))] += 1
     return c, mass
+
+
+@st.composite
+def tied_problems(draw, *, infinities=True):
+    """(losses, gamma), up to 8 samples; each is cheapest, between, exactly at the cut, or above."""
+    gamma = draw(gammas)
+    minimum = draw(eighths)
+    between = st.integers(1, max(1, int(8 * gamma) - 1)).map(lambda k: minimum + k / 8)
+    above = st.integers(1, 16).map(lambda k: minimum + gamma + k / 8)
+    kinds = [st.just(minimum), between, st.just(minimum + gamma), above]
+    others = draw(st.lists(st.one_of(kinds + [st.just(np.inf)] * infinities), max_size=7))
+    return np.array(draw(st.permutations([minimum, *others]))), gamma
+
+
+@st.composite
+def tied_problems_and_nominal(draw):
+    """(losses, gamma, nominal), up to 8 samples, some of them without mass."""
+    c, gamma = draw(tied_problems())
+    return c, gamma, draw(distributions(len(c)))
+
+
+@st.composite
+def displacements(draw, q):
+    """A feasible u in fractions: the difference of a random distribution and q."""
+    mass = draw(st.lists(st.integers(0, 9), min_size=len(q), max_size=len(q)))
+    mass[draw(st.integers(0, len(q) - 1))] += 1
+    return [Fraction(k, sum(mass)) - x for k, x in zip(mass, q, strict=True)]
