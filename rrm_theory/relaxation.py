@@ -25,6 +25,7 @@ from rrm_theory._checks import (
     positive,
 )
 from rrm_theory._exact import exact_cut, samples_to_prune
+from rrm_theory.certificate import Certificate, certify
 
 
 class RelaxationOutcome(Enum):
@@ -65,6 +66,8 @@ class Relaxation:
     ----------
     losses, nominal, gamma
         The problem as solved, in float64; ``losses`` and ``nominal`` have shape (N,).
+    uniform
+        Whether ``nominal`` stands for 1/N each, exactly; its floats are then roundings of that.
     u
         Displacement, shape (N,), probability: ``-nominal`` on ``pruned``, the freed mass spread
         evenly over the cheapest samples, 0 elsewhere.
@@ -85,6 +88,7 @@ class Relaxation:
 
     losses: Vector
     nominal: Vector
+    uniform: bool
     gamma: float
     u: Vector
     weights: Vector
@@ -93,6 +97,18 @@ class Relaxation:
     multiplier: float
     multiplier_interval: tuple[float, float]
     outcome: RelaxationOutcome
+
+    def certificate(self) -> Certificate:
+        """Return the exact proof that ``u`` is optimal; see :func:`rrm_theory.certify`.
+
+        Examples
+        --------
+        >>> relax([0.0, 1.0, 9.0], gamma=2.0).certificate().is_optimal
+        True
+
+        """
+        nominal = None if self.uniform else self.nominal
+        return certify(self.u, self.losses, gamma=self.gamma, nominal=nominal)
 
 
 def relaxed_risk(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None) -> float:
@@ -210,6 +226,7 @@ def relax(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None) 
     return Relaxation(
         losses=c,
         nominal=q,
+        uniform=nominal is None,
         gamma=price,
         u=u,
         weights=weights,

@@ -9,10 +9,10 @@ import numpy as np
 from scipy.optimize import linprog
 
 
-def linear_program(losses, gamma, nominal=None):
-    """Return (value, weights) of Eq. (2) by HiGHS; +inf losses must not occur.
+def linear_program(losses, gamma, nominal=None, cap=None):
+    """Return (value, weights) of Eq. (2) by HiGHS, capped or not; +inf losses must not occur.
 
-    Variables are (p, t) with t >= |p - q|; p sums to 1.
+    Variables are (p, t) with t >= |p - q|; p sums to 1 and is at most cap q.
     """
     n = len(losses)
     q = np.full(n, 1 / n) if nominal is None else np.asarray(nominal)
@@ -23,6 +23,7 @@ def linear_program(losses, gamma, nominal=None):
         b_ub=np.r_[q, -q],
         A_eq=np.r_[np.ones(n), np.zeros(n)][None],
         b_eq=[1.0],
+        bounds=[(0, cap and cap * x) for x in q] + [(0, None)] * n,
         method="highs",
     )
     assert answer.status == 0, answer.message
