@@ -6,6 +6,7 @@ vectors, Python floats, and exact fractions where a decimal or a rational is mea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from math import inf, isfinite
 from numbers import Rational, Real
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Displacement = ArrayLike | Sequence[Fraction]
 
 # Sums of 2**63 numbers of this size are still finite in float64, so no sum below can overflow.
 LARGEST = 2.0**960
@@ -71,7 +73,7 @@ def refuse_inexact_integers(integers: list[int]) -> None:
             raise ValueError(msg)
 
 
-def _array(values: ArrayLike, name: str) -> NDArray[Any]:
+def _array(values: Displacement, name: str) -> NDArray[Any]:
     """Return ``values`` as an array, or raise a ValueError that names them."""
     try:
         return np.asarray(values)
@@ -140,7 +142,7 @@ def _fraction(value: object, index: int) -> Fraction:
     return Fraction(value)
 
 
-def displacement(u: ArrayLike, n: int) -> NDArray[Any]:
+def displacement(u: Displacement, n: int) -> NDArray[Any]:
     """Return ``u`` as an array of shape (n,): of its own float type, or of Fractions if it has any.
 
     Raises

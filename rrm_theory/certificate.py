@@ -17,7 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rrm_theory._checks import Vector, displacement, distribution, loss_vector, positive
+from rrm_theory._checks import (
+    Displacement,
+    Vector,
+    displacement,
+    distribution,
+    loss_vector,
+    positive,
+)
 from rrm_theory._exact import nominal_masses, over_one_denominator
 
 
@@ -59,7 +66,7 @@ class Certificate:
 
 
 def certify(
-    u: ArrayLike, losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None
+    u: Displacement, losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None
 ) -> Certificate:
     r"""Return the exact bracket ``lower <= R_gamma(c) <= upper`` that ``u`` proves.
 
@@ -141,12 +148,12 @@ def _read(u: NDArray[Any], q: Vector | None) -> tuple[list[int], list[int], int]
 def _made_feasible(u: list[int], q: list[int]) -> tuple[list[int], int]:
     """Return (v, scale): v / scale is feasible, and it is u if u is."""
     clipped = [max(k, -m) for k, m in zip(u, q, strict=True)]
-    received = sum(k for k in clipped if k > 0)
-    freed = -sum(k for k in clipped if k < 0)
+    received = sum(max(k, 0) for k in clipped)
+    freed = received - sum(clipped)
     if received == freed:
         return clipped, 1
     if received and freed:
-        return [k * freed if k > 0 else k * received for k in clipped], received
+        return [k * (freed if k > 0 else received) for k in clipped], received
     total = sum(q)
     left = total + received - freed
     if left == 0:

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rrm_theory._checks import Vector, displacement, distribution, loss_vector, positive
+from rrm_theory._checks import (
+    Displacement,
+    Vector,
+    displacement,
+    distribution,
+    loss_vector,
+    positive,
+)
 from rrm_theory._exact import exact_cut, nominal_masses, over_one_denominator
 
 if TYPE_CHECKING:
@@ -65,7 +72,7 @@ class Piece:
     balanced: bool
     nominal: Vector | None
 
-    def contains(self, u: ArrayLike, *, tol: float = 0.0) -> bool:
+    def contains(self, u: Displacement, *, tol: float = 0.0) -> bool:
         """Whether ``lower q - tol <= u <= upper q + tol`` and ``|sum u| <= tol``, if balanced.
 
         Parameters
@@ -243,7 +250,7 @@ class OptimalFace:
         """Return F as ``A_ub u <= b_ub`` and ``A_eq u == b_eq``; see :meth:`Piece.inequalities`."""
         return self.piece((), ()).inequalities()
 
-    def contains(self, u: ArrayLike, *, tol: float = 0.0) -> bool:
+    def contains(self, u: Displacement, *, tol: float = 0.0) -> bool:
         """Whether u is in F, exactly for fractions; for floats see :meth:`Piece.contains`."""
         return self.piece((), ()).contains(u, tol=tol)
 
@@ -307,7 +314,7 @@ class OptimalFace:
         balanced = version is not TheoremVersion.BODY
         return Piece(lower=lower, upper=upper, balanced=balanced, nominal=self.nominal)
 
-    def project(self, u: ArrayLike) -> NDArray[Any]:
+    def project(self, u: Displacement) -> NDArray[Any]:
         r"""Return the nearest point of F, ``u_i - theta`` clipped to the bounds of i, in L2 norm.
 
         theta is the one number for which the clipped entries, pinned ones included, sum to 0.

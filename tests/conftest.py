@@ -1,4 +1,4 @@
-"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: dev (default), ci, deep; one torch thread."""
+"""Hypothesis profiles, chosen by HYPOTHESIS_PROFILE: dev (default), ci, deep, mutation."""
 
 import os
 
@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 import torch
 from fixtures import stand_in_mnist
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
-settings.register_profile("deep", deadline=None, max_examples=2000)
+settings.register_profile("deep", deadline=None, max_examples=5000)
+# For mutants: a failure counts as soon as it is found, and need not be small.
+settings.register_profile(
+    "mutation",
+    deadline=None,
+    max_examples=200,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 torch.set_num_threads(1)

@@ -61,3 +61,22 @@ def test_the_reweighting_suite_runs_and_prints(monkeypatch, capsys):
     assert outcome["times_faster_than_the_paper"] > 1
     print_benchmark("reweight", outcome, Console())
     assert "One re-weighting, N = 18,623" in capsys.readouterr().out
+
+
+def test_the_theory_suite_runs_and_prints(monkeypatch, capsys):
+    """At a thousandth of its size: all operations, and HiGHS within its target of agreement."""
+    from rich.console import Console
+
+    from experiments.bench import theory
+
+    for name, size in (("MILLION", 2000), ("N_CERTIFIED", 500), ("N_SOLVED", 500)):
+        monkeypatch.setattr(theory, name, size)
+    outcome = SUITES["theory"]()
+    assert {one["losses"] for one in outcome["operations"]} == {"untied", "tied"}
+    assert outcome["solver"]["certified_gap"] == "0"
+    assert outcome["solver"]["met"]
+    assert outcome["path"]["largest_difference"] < 1e-9
+    print_benchmark("theory", outcome, Console(width=200))
+    printed = capsys.readouterr().out
+    assert "contains, fractions" in printed
+    assert "HiGHS at N = 500" in printed

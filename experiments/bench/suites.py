@@ -15,6 +15,7 @@ from scipy.optimize import linprog
 from torch import Tensor
 
 from experiments.bench.protocol import interleave
+from experiments.bench.theory import theory
 from experiments.catalogue import TABLES
 from experiments.models import MLP
 from experiments.store import Store
@@ -152,4 +153,5 @@ SUITES: dict[str, Callable[[], dict[str, Any]]] = {
     "reweight": reweight,
     "step": step,
     "table8": table8,
+    "theory": theory,
 }

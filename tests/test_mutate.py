@@ -1,0 +1,39 @@
+"""tests/mutate.py: which changes it makes, and that a change is seen or not."""
+
+import mutate
+import pytest
+
+SOURCE = '''
+def f(a: int | None, b) -> bool:
+    """Text with 1."""
+    if a is None or a < 1:
+        return True
+    return [x & ~b for x, _ in zip(a, b, strict=True)] and -a * 2 <= b
+'''
+
+
+def test_every_comparison_constant_and_operator_is_changed():
+    """Once or twice each; annotations, texts and strict= are left alone."""
+    found = [(before, after) for _, before, after, _ in mutate.mutants(SOURCE)]
+    condition, value = (
+        "if a is None or a < 1:",
+        "return [x & ~b for x, _ in zip(a, b, strict=True)]",
+    )
+    assert {after for before, after in found if before == condition} == {
+        "if a is None and a < 1:",
+        "if a is not None or a < 1:",
+        "if a is None or a <= 1:",
+        "if a is None or a >= 1:",
+        "if a is None or a < 2:",
+    }
+    ends = {after for before, after in found if before.startswith(value)}
+    assert len(ends) == 8
+    assert [after for before, after in found if before == "return True"] == ["return False"]
+    assert len(found) == len(set(found)) == 5 + 8 + 1
+
+
+@pytest.mark.parametrize(("body", "alive"), [("assert 1 + 1 == 2", True), ("assert 1 > 2", False)])
+def test_a_mutant_lives_iff_all_tests_pass(tmp_path, body, alive):
+    """In a fork, whose own failure is no error here."""
+    (tmp_path / "test_it.py").write_text(f"def test_it():\n    {body}\n")
+    assert mutate.survives(tmp_path, ["test_it.py"]) is alive
