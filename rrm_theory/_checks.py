@@ -105,7 +105,7 @@ def fraction_of_samples(value: float | Fraction, name: str) -> Fraction:
     """
     exact = _as_written(value)
     if exact is None or not 0 <= exact < 1:
-        msg = f"{name} must be a number in [0, 1), got {value!r}."
+        msg = f"{name} must lie in [0, 1), got {value!r}."
         raise ValueError(msg)
     return exact
 

@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +25,7 @@ from rrm_theory._checks import (
     loss_vector,
     positive,
 )
-from rrm_theory._exact import exact_cut, samples_to_prune
+from rrm_theory._exact import exact_cut, nominal_masses, samples_to_prune
 from rrm_theory.certificate import Certificate, certify
 
 
@@ -371,8 +372,10 @@ class GammaPath:
         R at each break, shape (B,), loss units; the first is the limit c_min at gamma = 0.
     pruned_counts
         |chi| for gamma in [breaks[j], breaks[j + 1]), shape (B,), exact.
-    n_samples
-        N, +inf losses included.
+    pruned_masses
+        q(chi) there, B integers counted in ``1 / unit``, exact; without ``nominal`` the counts.
+    unit
+        What a probability of 1 counts; without ``nominal`` N, +inf losses included.
 
     """
 
@@ -380,7 +383,8 @@ class GammaPath:
     breaks: Vector
     values: Vector
     pruned_counts: NDArray[np.int64]
-    n_samples: int
+    pruned_masses: list[int]
+    unit: int
 
     def __call__(self, gamma: float) -> float:
         """Return R_gamma(c) in O(log B), within ``N eps (|c_min| + gamma + max finite |c|)``."""
@@ -388,14 +392,14 @@ class GammaPath:
         j, _ = self._segment(price)
         cut = float(self.levels[0]) + price
         excess = cut - float(self.levels[j])
-        return float(self.values[j]) + int(self.pruned_counts[j]) / self.n_samples * excess
+        return float(self.values[j]) + self.pruned_masses[j] / self.unit * excess
 
     def derivatives(self, gamma: float) -> tuple[Fraction, Fraction]:
-        """Return (left, right) derivative at gamma: (|chi| + |I_big|) / N and |chi| / N, exact."""
+        """Return (left, right) derivative at gamma: q(chi) + q(I_big) and q(chi), exact."""
         j, at_break = self._segment(positive(gamma, "gamma"))
-        right = int(self.pruned_counts[j])
-        left = int(self.pruned_counts[j - 1]) if at_break else right
-        return Fraction(left, self.n_samples), Fraction(right, self.n_samples)
+        right = self.pruned_masses[j]
+        left = self.pruned_masses[j - 1] if at_break else right
+        return Fraction(left, self.unit), Fraction(right, self.unit)
 
     def _segment(self, gamma: float) -> tuple[int, bool]:
         """Return the last level not above c_min + gamma, and whether it equals it; exact."""
@@ -404,13 +408,16 @@ class GammaPath:
         return j, attained and float(self.levels[j]) == cut
 
 
-def gamma_path(losses: ArrayLike) -> GammaPath:
+def gamma_path(losses: ArrayLike, *, nominal: ArrayLike | None = None) -> GammaPath:
     r"""Return ``gamma -> R_gamma(c)``, whose breaks are ``c_i - c_min`` and slopes ``|chi| / N``.
 
     Parameters
     ----------
     losses
         Per-sample losses c, shape (N,), any sign, loss units; +inf is allowed unless all are.
+    nominal
+        Probabilities q, shape (N,), taken as the exact floats they are; 1/N each if not given. The
+        slopes are then ``q(chi)``, the mass of chi.
 
     Returns
     -------
@@ -420,12 +427,13 @@ def gamma_path(losses: ArrayLike) -> GammaPath:
     Raises
     ------
     ValueError
-        If ``losses`` is empty, not a vector, NaN or -inf anywhere or +inf everywhere.
+        If ``losses`` is empty, not a vector, NaN or -inf anywhere or +inf everywhere; if
+        ``nominal`` is not a probability vector of the same length.
 
     Notes
     -----
-    Source: theory.md A.8. Counts exact; values within ``N eps`` times the largest finite |c|, where
-    nothing underflows. Cost O(N log N).
+    Source: theory.md A.8. Counts and masses exact; values within ``N eps`` times the largest finite
+    |c|, where nothing underflows. Cost O(N log N).
 
     Examples
     --------
@@ -437,18 +445,26 @@ def gamma_path(losses: ArrayLike) -> GammaPath:
 
     """
     c = loss_vector(losses)
-    levels, counts = np.unique(c, return_counts=True)
+    q = None if nominal is None else distribution(nominal, c.size).tolist()
+    levels, level_of, counts = np.unique(c, return_inverse=True, return_counts=True)
     pruned = c.size - np.cumsum(counts)
-    finite = levels < np.inf
-    levels, pruned = levels[finite], pruned[finite]
-    rises = pruned[:-1] / c.size * np.diff(levels)
-    values = levels[0] + np.concatenate(([0.0], np.cumsum(rises)))
+    masses, unit = nominal_masses(q, c.size)
+    by_level = [0] * levels.size
+    for level, mass in zip(level_of.tolist(), masses, strict=True):
+        by_level[level] += mass
+    total = sum(by_level)
+    above = [total - below for below in accumulate(by_level)]
+    finite = int(np.isfinite(levels).sum())
+    levels, pruned, above = levels[:finite], pruned[:finite], above[:finite]
+    rises = np.array([mass / unit for mass in above[:-1]]) * np.diff(levels)
+    values = total / unit * levels[0] + np.concatenate(([0.0], np.cumsum(rises)))
     return GammaPath(
         levels=levels,
         breaks=levels - levels[0],
         values=values,
         pruned_counts=pruned.astype(np.int64),
-        n_samples=c.size,
+        pruned_masses=above,
+        unit=unit,
     )
 
 

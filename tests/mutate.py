@@ -171,9 +171,16 @@ def copy_of_the_tree(folder):
 
 
 def mutate(module, folders, jobs, show):
-    """Return (number of mutants, survivors) of a module; a survivor is (line, before, after)."""
-    source = (ROOT / "rrm_theory" / f"{module}.py").read_text()
+    """Return (number of mutants, survivors) of a module; a survivor is (line, before, after).
+
+    The source is that of the copy, since the tree may be edited meanwhile.
+    """
     tests = [*TESTS[module], f"rrm_theory/{module}.py"]
+    folder = folders.get()
+    source = (folder / "rrm_theory" / f"{module}.py").read_text()
+    if not survives(folder, tests):
+        sys.exit(f"the tests of {module} fail without any mutation.")
+    folders.put(folder)
     found = list(mutants(source))
 
     def one(mutant):
@@ -215,10 +222,6 @@ def main():
             copy_of_the_tree(folder)
             folders.put(folder)
         for module in options.module or TESTS:
-            folder = folders.get()
-            if not survives(folder, [*TESTS[module], f"rrm_theory/{module}.py"]):
-                sys.exit(f"the tests of {module} fail without any mutation.")
-            folders.put(folder)
             n, survivors = mutate(module, folders, options.jobs, lambda x: print(x, flush=True))
             outcome[module] = {"mutants": n, "killed": n - len(survivors), "survivors": survivors}
             print(f"{module}: {n - len(survivors)} of {n} mutants killed.", flush=True)

@@ -5,7 +5,13 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import example, given
 from oracles import exact_sets, exact_value
-from strategies import gammas, losses, losses_next_to_the_cut, losses_with_infinities
+from strategies import (
+    gammas,
+    losses,
+    losses_next_to_the_cut,
+    losses_with_infinities,
+    tied_problems_and_nominal,
+)
 
 from rrm_theory import gamma_path
 
@@ -43,11 +49,24 @@ def test_the_derivatives_are_exact_next_to_a_break(problem):
     assert gamma_path(c).derivatives(gamma) == expected
 
 
-@given(losses)
+@given(tied_problems_and_nominal())
+@example((np.array([0.0, 1.0, 4.0]), 1.0, np.array([0.0, 0.5, 0.5])))
+def test_the_path_with_a_nominal_distribution(problem):
+    """Value, and derivatives q(chi) + q(I_big) and q(chi), exactly."""
+    c, gamma, q = problem
+    path = gamma_path(c, nominal=q)
+    assert abs(path(gamma) - exact_value(c, gamma, q)) <= tolerance(c, gamma)
+    _, boundary, pruned = exact_sets(c, gamma)
+    right = sum((Fraction(q[i]) for i in pruned), Fraction(0))
+    left = right + sum(Fraction(q[i]) for i in boundary)
+    assert path.derivatives(gamma) == (left, right)
+
+
+@given(losses_with_infinities())
 def test_the_breaks_are_the_distinct_differences(c):
-    """Breaks at c_i - c_min, from 0 to c_max - c_min; eighths are exact."""
+    """Breaks at finite c_i - c_min, from 0 to the largest; eighths are exact."""
     path = gamma_path(c)
-    assert path.breaks.tolist() == sorted({x - c.min() for x in c.tolist()})
+    assert path.breaks.tolist() == sorted({x - c.min() for x in c.tolist() if x < np.inf})
     assert path.values[0] == c.min()
     assert path.pruned_counts.tolist() == [int((c > level).sum()) for level in path.levels]
 

@@ -288,5 +288,5 @@ def test_caps_are_checked(cap):
 @pytest.mark.parametrize("budget", [-0.1, 1.0, np.nan, "0.1", True])
 def test_budgets_are_checked(budget):
     """In [0, 1)."""
-    with pytest.raises(ValueError, match=r"budget must be a number in \[0, 1\), got "):
+    with pytest.raises(ValueError, match=r"budget must lie in \[0, 1\), got "):
         trimmed_risk([0.0, 1.0], budget=budget)
