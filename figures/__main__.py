@@ -9,20 +9,25 @@ from pathlib import Path
 
 import matplotlib as mpl
 
-from experiments.demo import EXPERIMENT, demo_store
+from experiments.demo import demo_store
 from experiments.store import RESULTS, WORK
-from figures import trajectories, weights
+from figures import face, trajectories, weights
 from figures.style import save
 
 GALLERY = Path(__file__).parent / "gallery"
-FIGURES = {"trajectories": trajectories, "weights": weights}
+# What each figure's file is called, and how it is drawn from the main job's results.
+FIGURES = {
+    "trajectories": ("demo_trajectories", trajectories.draw),
+    "weights": ("demo_weights", weights.draw),
+    "face": ("optimal_face", lambda _: face.draw()),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m figures",
-        description="Draw figures from stored results.",
+        description="Draw figures from stored results, or from the theory alone.",
         epilog="example: python -m figures trajectories --results runs --output pictures",
     )
     parser.add_argument(
@@ -38,12 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mpl.use("agg")
     store = demo_store(options.results, options.work)
     for name in options.figure or FIGURES:
+        file, draw = FIGURES[name]
         try:
-            figure = FIGURES[name].draw(store)
+            figure = draw(store)
         except FileNotFoundError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-        for path in save(figure, options.output, f"{EXPERIMENT}_{name}"):
+        for path in save(figure, options.output, file):
             print(path)
     return 0
 

@@ -8,8 +8,10 @@ import pytest
 
 from experiments.catalogue import DEMO_RRM
 from experiments.demo import demo_store
+from figures import face
 from figures.__main__ import main
 from figures.demo import DemoRun
+from figures.face import corners
 from figures.trajectories import chosen
 from figures.weights import counts, draw
 
@@ -37,7 +39,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_both_pictures_are_written_as_png_and_pdf(folder, capsys):
+def test_all_pictures_are_written_as_png_and_pdf(folder, capsys):
     """One command draws all; the paths are printed."""
     code = main(["--results", str(folder), "--work", str(folder), "--output", str(folder / "out")])
     assert code == 0
@@ -47,6 +49,8 @@ def test_both_pictures_are_written_as_png_and_pdf(folder, capsys):
         "demo_trajectories.pdf",
         "demo_weights.png",
         "demo_weights.pdf",
+        "optimal_face.png",
+        "optimal_face.pdf",
     ]
     for path in printed:
         magic = path.read_bytes()[:4]
@@ -75,8 +79,18 @@ def test_without_results_the_error_says_how_to_get_them(tmp_path, capsys):
     assert "run python -m experiments demo first" in capsys.readouterr().err
 
 
+def test_the_face_is_drawn_with_its_corners():
+    """A polygon in (u_1, u_3) with the four vertices of losses 0, 0, 1, 3, around its middle."""
+    axis = face.draw().axes[0]
+    assert axis.patches[0].get_xy()[:4].tolist() == corners()[:, [0, 2]].tolist()
+    assert corners()[:, [0, 2]].tolist() == [[0, -0.25], [0.5, -0.25], [0.25, 0], [0, 0]]
+    labels = {text.get_text() for text in axis.texts}
+    assert "p = (0.75, 0.25, 0, 0)" in labels
+    assert len(labels) == 4
+
+
 def test_an_unknown_figure_lists_the_known_ones(capsys):
     """Exit code 2."""
     with pytest.raises(SystemExit, match="2"):
         main(["pie"])
-    assert "unknown figure 'pie'; known: trajectories, weights" in capsys.readouterr().err
+    assert "unknown figure 'pie'; known: trajectories, weights, face" in capsys.readouterr().err
