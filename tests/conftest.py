@@ -15,7 +15,7 @@ settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.register_profile(
     "mutation",
     deadline=None,
-    max_examples=200,
+    max_examples=100,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
 )
