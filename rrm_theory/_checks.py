@@ -94,7 +94,18 @@ def positive(value: float, name: str) -> float:
     if not isfinite(number) or number <= 0 or number > LARGEST:
         msg = f"{name} must be positive and finite (at most 2^960), got {value!r}."
         raise ValueError(msg)
+    if number != value:
+        msg = f"{name} must be exact in float64, got {value!r}."
+        raise ValueError(msg)
     return number
+
+
+def tolerance(value: float, name: str) -> float:
+    """Return ``value`` as a finite float of at least 0, or raise a ValueError that shows it."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf:
+        msg = f"{name} must be a finite number of at least 0, got {value!r}."
+        raise ValueError(msg)
+    return float(value)
 
 
 def fraction_of_samples(value: float | Fraction, name: str) -> Fraction:
@@ -124,22 +135,29 @@ def _as_written(value: float | Fraction) -> Fraction | None:
     if isinstance(value, bool) or not isinstance(value, Real):
         return None
     if isinstance(value, Rational):
-        return Fraction(value)
+        return _plain(value)
     # str is the shortest decimal of the value's own type, numpy's float32 included.
     return Fraction(str(value)) if isfinite(value) else None
 
 
+def _plain(value: Rational) -> Fraction:
+    """Return a rational made of Python integers; numpy's, of which it may be made, can wrap."""
+    if type(value) is Fraction and type(value.numerator) is type(value.denominator) is int:
+        return value
+    return Fraction(int(value.numerator), int(value.denominator))
+
+
 def _fraction(value: object, index: int) -> Fraction:
     """Return an entry of u as a fraction, or raise a ValueError that shows it."""
-    if type(value) is Fraction:
-        return value
-    if isinstance(value, bool) or not isinstance(value, Rational | float):
+    if isinstance(value, bool) or not isinstance(value, Real):
         msg = f"u must hold real numbers, got {value!r} at index {index}."
         raise ValueError(msg)
+    if isinstance(value, Rational):
+        return _plain(value)
     if not isfinite(value):
         msg = f"u must be finite, got {value!r} at index {index}."
         raise ValueError(msg)
-    return Fraction(value)
+    return Fraction(float(value))
 
 
 def displacement(u: Displacement, n: int) -> NDArray[Any]:
@@ -196,3 +214,8 @@ def distribution(nominal: ArrayLike, n: int) -> Vector:
         msg = f"nominal must sum to 1, got {total!r}."
         raise ValueError(msg)
     return q
+
+
+def nominal_floats(q: Vector | None, n: int) -> Vector:
+    """Return q in float64; if not given, 1/n each, rounded once."""
+    return np.full(n, 1 / n) if q is None else q

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from math import inf
+from math import inf, nan
 from operator import mul
 
 import numpy as np
@@ -25,6 +25,7 @@ from rrm_theory._checks import (
     distribution,
     fraction_of_samples,
     loss_vector,
+    nominal_floats,
     positive,
 )
 from rrm_theory._exact import exact_cut, nominal_masses, over_one_denominator
@@ -36,7 +37,10 @@ class CappedOutcome(Enum):
     UNCHANGED = "No move is worth its price: the nominal weights are the only minimiser."
     UNCHANGED_TIED = "The nominal weights are optimal, and so is moving some mass at no net gain."
     MOVED = "Mass moves, and the weights are the only minimiser."
-    MOVED_TIED = "Mass moves, and the weights are one minimiser of many: losses tie."
+    MOVED_TIED = (
+        "Mass moves, and the weights are one minimiser of many: losses are equal, or differ by "
+        "exactly gamma."
+    )
     INFINITE = (
         "Some mass cannot leave the +inf losses, so every choice costs +inf: raise the cap or the "
         "budget, or drop these samples."
@@ -62,13 +66,15 @@ class CappedRelaxation:
     u, weights
         ``p - q`` and ``p``, shape (N,), probability.
     pruned, filled
-        Where ``p_i = 0`` with q_i > 0, and where ``p_i = cap q_i``; bool, shape (N,), exact.
+        Where ``p_i = 0`` and where ``p_i = cap q_i``, of samples with q_i > 0; bool, shape (N,),
+        exact.
     moved
         TV(p, q), the mass that moves, probability, exact.
     value
         Loss units, rounded once; +inf if mass cannot leave the +inf losses.
     multiplier_interval
-        All optimal multipliers of ``sum u = 0``, (smallest, largest), loss units, rounded once.
+        All optimal multipliers of ``sum u = 0``, (smallest, largest), loss units, rounded once; NaN
+        where the value is infinite.
     outcome
         Whether mass moves, and whether another minimiser exists.
 
@@ -104,7 +110,8 @@ class TrimmedRisk:
         Price of the last unit of budget still to be bought, loss units: the smallest optimal
         multiplier, minus the right derivative of the value in the budget.
     multiplier_interval
-        All optimal multipliers of the budget, (smallest, largest), loss units, rounded once.
+        All optimal multipliers of the budget, (smallest, largest), loss units, rounded once; NaN
+        where the value is infinite.
     outcome
         Whether the budget binds.
 
@@ -351,7 +358,7 @@ def capped_relax(
     value = transfer.value(price)
     low, high = transfer.multipliers(Fraction(price) / 2)
     if value == inf:
-        outcome = CappedOutcome.INFINITE
+        outcome, low, high = CappedOutcome.INFINITE, nan, nan
     else:
         unique = low < high or not transfer.ties_at(low, Fraction(price) / 2, q)
         outcome = _CAPPED_OUTCOMES[transfer.moved > 0, unique]
@@ -361,7 +368,7 @@ def capped_relax(
     pruned[some], filled[some] = emptied[transfer.level_of][some], full[transfer.level_of][some]
     return CappedRelaxation(
         losses=c,
-        nominal=np.full(c.size, 1 / c.size) if q is None else q,
+        nominal=nominal_floats(q, c.size),
         gamma=price,
         cap=kappa,
         u=transfer.displacement(q),
@@ -440,7 +447,7 @@ def trimmed_risk(
     value = transfer.value(0.0)
     low, high = transfer.budget_multipliers(rho)
     if value == inf:
-        outcome = TrimmedOutcome.INFINITE
+        outcome, low, high = TrimmedOutcome.INFINITE, nan, nan
     else:
         outcome = TrimmedOutcome.SPENT if transfer.moved == rho else TrimmedOutcome.NOT_NEEDED
     return TrimmedRisk(

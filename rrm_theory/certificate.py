@@ -23,6 +23,7 @@ from rrm_theory._checks import (
     displacement,
     distribution,
     loss_vector,
+    nominal_floats,
     positive,
 )
 from rrm_theory._exact import nominal_masses, over_one_denominator
@@ -44,7 +45,8 @@ class Certificate:
     multiplier
         The dual feasible lambda that attains ``lower``, loss units.
     repair
-        L1 distance between the displacement as read and ``u``, probability; 0 if it was feasible.
+        L1 distance between the displacement as read (see `certify`) and ``u``, probability; 0 if
+        it was feasible.
 
     """
 
@@ -99,8 +101,9 @@ def certify(
 
     Notes
     -----
-    Source: theory.md, Certificate. Exact. Cost O(N) operations on integers, as long as the common
-    denominators of ``u``, ``losses`` and ``nominal``.
+    Source: theory.md, Certificate. Exact. Cost O(N) operations on integers as long as the common
+    denominators of ``u``, ``losses`` and ``nominal``: short for floats, but thousands of unrelated
+    fractions have a long one. Underflow in the floats of ``u`` is not repaired.
 
     Examples
     --------
@@ -116,16 +119,21 @@ def certify(
     c = loss_vector(losses)
     price = positive(gamma, "gamma")
     q = None if nominal is None else distribution(nominal, c.size)
-    read, masses, unit = _read(displacement(u, c.size), q)
+    given = displacement(u, c.size)
+    read, masses, unit = _read(given, q)
     moved, scale = _made_feasible(read, masses)
     lower, upper = _bracket(c, price, masses, moved, scale, unit)
-    # Few values occur, and reducing a fraction to lowest terms is what costs.
-    fractions = {k: Fraction(k, scale * unit) for k in set(moved)}
-    change = sum(abs(k - scale * given) for k, given in zip(moved, read, strict=True))
+    change = sum(abs(k - scale * before) for k, before in zip(moved, read, strict=True))
+    if given.dtype == object and change == 0:
+        certified = tuple(given.tolist())
+    else:
+        # Reducing a fraction to lowest terms is what costs, and few values occur.
+        fractions = {k: Fraction(k, scale * unit) for k in set(moved)}
+        certified = tuple(fractions[k] for k in moved)
     return Certificate(
         lower=lower,
         upper=upper,
-        u=tuple(fractions[k] for k in moved),
+        u=certified,
         multiplier=Fraction(float(c.min())) + Fraction(price) / 2,
         repair=Fraction(change, scale * unit),
     )
@@ -139,8 +147,9 @@ def _read(u: NDArray[Any], q: Vector | None) -> tuple[list[int], list[int], int]
     masses = [m * (unit // mass_unit) for m in masses]
     numerators = [k * (unit // u_unit) for k in numerators]
     if u.dtype.kind == "f":
-        whole = -(np.full(u.size, 1 / u.size) if q is None else q)
-        for i in np.flatnonzero(u == whole.astype(u.dtype)).tolist():
+        whole = -nominal_floats(q, u.size).astype(u.dtype)
+        # Where -q_i is too small for the type, 0 is 0.
+        for i in np.flatnonzero((u == whole) & (whole != 0)).tolist():
             numerators[i] = -masses[i]
     return numerators, masses, unit
 

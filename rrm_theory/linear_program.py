@@ -12,6 +12,7 @@ by the power of two next above N, which changes no digit. The multiplier is lamb
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -21,7 +22,7 @@ import highspy
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rrm_theory._checks import Vector, distribution, loss_vector, positive
+from rrm_theory._checks import Vector, distribution, loss_vector, nominal_floats, positive
 
 
 class SolverOutcome(Enum):
@@ -164,8 +165,9 @@ def solve_cvxpy(
 
     Notes
     -----
-    Source: ICLR paper, Eq. (2). By Clarabel, an interior-point method: about eight digits, and in
-    the middle of the optimal face rather than at a vertex. For N up to 10,000.
+    Source: ICLR paper, Eq. (2). By Clarabel, an interior-point method: N u is right to about eight
+    digits, so the value to that of the largest finite loss; in the middle of the optimal face
+    rather than at a vertex. For N up to 10,000.
 
     Examples
     --------
@@ -185,15 +187,19 @@ def solve_cvxpy(
     balance = cp.sum(v) == 0
     constraints = [balance, v >= -scale * q, v[infinite] == -scale * q[infinite]]
     problem = cp.Problem(cp.Minimize(costs @ v + price / 2 * cp.norm1(v)), constraints)
-    try:
-        problem.solve(solver=cp.CLARABEL)
-    except cp.SolverError:
-        return _not_solved(c.size, started)
+    with warnings.catch_warnings():
+        # That a solution may be inaccurate is said by the outcome.
+        warnings.simplefilter("ignore", UserWarning)
+        try:
+            problem.solve(solver=cp.CLARABEL)
+        except cp.SolverError:
+            return _not_solved(c.size, started)
     if problem.status != cp.OPTIMAL:
         return _not_solved(c.size, started)
+    u = v.value / scale
     return LinearProgramSolution(
-        u=v.value / scale,
-        value=float(problem.value) / scale + fsum(q * costs),
+        u=u,
+        value=_cost(u, q, costs, price),
         # CVXPY adds the multiplier of an equation where we subtract it.
         multiplier=-float(balance.dual_value),
         outcome=SolverOutcome.OPTIMAL,
@@ -205,7 +211,7 @@ class _Model:
     """The program of one loss vector inside HiGHS; only its costs depend on gamma."""
 
     def __init__(self, losses: ArrayLike, nominal: ArrayLike | None, *, presolve: bool) -> None:
-        self.started = time.perf_counter()
+        started = time.perf_counter()
         c = loss_vector(losses)
         self.q = _distribution(c, nominal)
         infinite = np.isinf(c)
@@ -243,11 +249,14 @@ class _Model:
             # The kind of each variable, 0 for continuous; HiGHS refuses an empty array.
             np.zeros(self.columns.size, dtype=np.int32),
         )
+        self.building = time.perf_counter() - started
 
     def solve(self, gamma: float) -> LinearProgramSolution:
         """Return the solution at gamma, started from the last one."""
-        half, n = positive(gamma, "gamma") / 2, self.c.size
-        started, self.started = self.started, time.perf_counter()
+        price, n = positive(gamma, "gamma"), self.c.size
+        half = price / 2
+        # The first solution pays for building the model.
+        started, self.building = time.perf_counter() - self.building, 0.0
         costs = np.concatenate((self.c + half, half - self.c))
         accepted = self.solver.changeColsCost(self.columns.size, self.columns, costs)
         if accepted != highspy.HighsStatus.kOk:
@@ -258,13 +267,13 @@ class _Model:
         solution = self.solver.getSolution()
         # Each access to col_value copies it, so it is read once.
         arriving, leaving = np.array(solution.col_value).reshape(2, n)
-        objective = self.solver.getInfo().objective_function_value
-        if not isfinite(objective):
+        if not isfinite(self.solver.getInfo().objective_function_value):
             # From 1e20 on HiGHS takes a cost for infinite.
             return _not_solved(n, started)
+        u = (arriving - leaving) / self.scale
         return LinearProgramSolution(
-            u=(arriving - leaving) / self.scale,
-            value=objective / self.scale + fsum(self.q * self.c),
+            u=u,
+            value=_cost(u, self.q, self.c, price),
             multiplier=float(solution.row_dual[0]),
             outcome=SolverOutcome.OPTIMAL,
             seconds=time.perf_counter() - started,
@@ -274,7 +283,12 @@ class _Model:
 def _distribution(losses: Vector, nominal: ArrayLike | None) -> Vector:
     """Return q in float64."""
     n = losses.size
-    return np.full(n, 1 / n) if nominal is None else distribution(nominal, n)
+    return nominal_floats(None if nominal is None else distribution(nominal, n), n)
+
+
+def _cost(u: Vector, q: Vector, losses: Vector, gamma: float) -> float:
+    """Return the objective at u; the solver's own, relative to u = 0, would cancel."""
+    return fsum(((q + u) * losses).tolist()) + gamma / 2 * fsum(np.abs(u).tolist())
 
 
 def _scale(n: int) -> float:

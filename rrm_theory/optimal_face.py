@@ -8,7 +8,7 @@ c_min + gamma, exactly c_min + gamma, and above; q is `nominal`, 1/N each unless
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
@@ -25,7 +25,9 @@ from rrm_theory._checks import (
     displacement,
     distribution,
     loss_vector,
+    nominal_floats,
     positive,
+    tolerance,
 )
 from rrm_theory._exact import exact_cut, nominal_masses, over_one_denominator
 
@@ -87,31 +89,31 @@ class Piece:
         Returns
         -------
         bool
-            True for every element of the set rounded entry by entry. If True for floats with
-            ``tol = 0``, and the set is the optimal face, an element of it lies within 3 eps of u
-            in L1 norm.
+            For floats whose type holds the q_i and u_i as normal numbers: True for every element of
+            the set rounded entry by entry; and if True for the optimal face, an element of it lies
+            within ``3 eps + (2 N + 1) tol`` of u in L1 norm, up to terms of second order.
 
         Raises
         ------
         ValueError
-            If ``u`` is not a vector of N finite real numbers, or ``tol`` is negative or NaN.
+            If ``u`` is not a vector of N finite real numbers, or ``tol`` is not a finite number of
+            at least 0.
 
         Notes
         -----
         Source: theory.md A.3. Cost O(N).
 
         """
-        moved = displacement(u, self.lower.size)
-        if not tol >= 0:
-            msg = f"tol must be at least 0, got {tol!r}."
-            raise ValueError(msg)
+        moved, slack = displacement(u, self.lower.size), tolerance(tol, "tol")
         if moved.dtype == object:
-            return self._contains_exactly(moved.tolist(), Fraction(tol))
-        low, high = (bound.astype(moved.dtype) for bound in self._bounds())
-        if not ((moved >= low - tol) & (moved <= high + tol)).all():
+            return self._contains_exactly(moved.tolist(), Fraction(slack))
+        eps = float(np.finfo(moved.dtype).eps)
+        low, high = (bound.astype(moved.dtype).astype(np.float64) for bound in self._bounds())
+        entries = moved.astype(np.float64)
+        if not ((entries >= low - slack) & (entries <= high + slack)).all():
             return False
-        rounding = float(np.finfo(moved.dtype).eps) * fsum(np.abs(moved).tolist())
-        return not self.balanced or abs(fsum(moved.tolist())) <= tol + rounding
+        rounding = eps * fsum(np.abs(entries).tolist())
+        return not self.balanced or abs(fsum(entries.tolist())) <= slack + rounding
 
     def inequalities(self) -> LinearSystem:
         """Return ``A_ub u <= b_ub`` and ``A_eq u == b_eq`` with one row per bound, sparse.
@@ -145,7 +147,7 @@ class Piece:
 
     def _bounds(self) -> tuple[Vector, Vector]:
         """Return the bounds in probability, -q_i rounded once."""
-        q = np.full(self.lower.size, 1 / self.lower.size) if self.nominal is None else self.nominal
+        q = nominal_floats(self.nominal, self.lower.size)
         return np.where(self.lower == -1, -q, self.lower), np.where(
             self.upper == -1, -q, self.upper
         )
@@ -256,8 +258,8 @@ class OptimalFace:
 
     def piece(
         self,
-        s1: Sequence[int] | Indices,
-        s2: Sequence[int] | Indices,
+        s1: Iterable[int],
+        s2: Iterable[int],
         *,
         version: TheoremVersion = TheoremVersion.APPENDIX,
     ) -> Piece:
@@ -282,7 +284,8 @@ class OptimalFace:
         Raises
         ------
         ValueError
-            If ``s1`` is not a subset of I_min or ``s2`` not one of I_big.
+            If ``s1`` is not a subset of I_min, ``s2`` not one of I_big, or ``version`` no
+            TheoremVersion.
 
         Notes
         -----
@@ -300,18 +303,20 @@ class OptimalFace:
         (False, ['1/2', '-1/2'])
 
         """
+        printed = TheoremVersion(version)
         pinned_min = _subset(s1, self.minimum, "s1", "I_min")
         chosen = _subset(s2, self.boundary, "s2", "I_big")
         lower, upper = np.zeros(self.losses.size), np.zeros(self.losses.size)
         lower[self.pruned] = upper[self.pruned] = -1
-        upper[np.setdiff1d(self.minimum, pinned_min)] = np.inf
-        if version is TheoremVersion.EARLIER:
-            others = np.setdiff1d(self.boundary, chosen)
-            lower[others] = upper[others] = -1
+        upper[self.minimum] = np.inf
+        upper[pinned_min] = 0
+        if printed is TheoremVersion.EARLIER:
+            lower[self.boundary] = upper[self.boundary] = -1
+            lower[chosen] = upper[chosen] = 0
         else:
-            lower[self.boundary] = -np.inf if version is TheoremVersion.BODY else -1
+            lower[self.boundary] = -np.inf if printed is TheoremVersion.BODY else -1
             lower[chosen] = upper[chosen] = -1
-        balanced = version is not TheoremVersion.BODY
+        balanced = printed is not TheoremVersion.BODY
         return Piece(lower=lower, upper=upper, balanced=balanced, nominal=self.nominal)
 
     def project(self, u: Displacement) -> NDArray[Any]:
@@ -327,8 +332,9 @@ class OptimalFace:
         Returns
         -------
         array
-            Shape (N,). For fractions the projection itself, in fractions. For floats an element of
-            F rounded to float64, entries within ``4 N eps (1 + max |u|)`` of the projection.
+            Shape (N,). For fractions the projection itself, in fractions. For floats, float64,
+            within ``8 N eps (1 + max |u|)`` of it in L1 norm, and contained and certified as an
+            element of F like one that is rounded entry by entry.
 
         Raises
         ------
@@ -337,7 +343,8 @@ class OptimalFace:
 
         Notes
         -----
-        Source: theory.md A.3. Exact for fractions. Cost O(N log N).
+        Source: theory.md A.3. Exact for fractions. Cost O(N log N), for fractions with integers as
+        long as their common denominator.
 
         Examples
         --------
@@ -347,27 +354,29 @@ class OptimalFace:
 
         """
         given = displacement(u, self.losses.size)
-        exact = given.dtype == object
-        moved = given if exact else given.astype(np.float64)
-        q = self._fractions() if exact else self._floats()
-        result = np.zeros_like(moved) + 0 * q
-        result[self.pruned] = -q[self.pruned]
-        if not self._anything_moves:
-            return result
-        theta, big = self._shift(moved, q), self._choices
-        result[big] = np.clip(moved[big] - theta, -q[big], 0 * q[big])
-        received = np.maximum(moved[self.minimum] - theta, 0 * q[self.minimum])
-        if not exact:
-            # theta is rounded; what arrives is made what has left, so that the result is in F.
-            received = _scaled(received, -fsum(result.tolist()), moved[self.minimum])
-        result[self.minimum] = received
+        if given.dtype == object:
+            masses, per_mass = _masses(self.nominal, given.size)
+            numerators, unit = over_one_denominator([*given, Fraction(1, per_mass)])
+            q = np.array(masses, dtype=object) * (unit // per_mass)
+            exact: NDArray[Any] = self._nearest(np.array(numerators[:-1], dtype=object), q)
+            exact *= Fraction(1, unit)
+            return exact
+        moved = given.astype(np.float64)
+        result = self._nearest(moved, nominal_floats(self.nominal, given.size))
+        received = result[self.minimum]
+        arrived, freed = fsum(received.tolist()), -fsum(np.minimum(result, 0.0).tolist())
+        # What arrives is made what has left, to the last digit, so that the result is in F.
+        if arrived > 0:
+            result[self.minimum] = received * (freed / arrived)
+        elif freed > 0:
+            result[self.minimum[moved[self.minimum].argmax()]] = freed
         return result
 
     def sample(self, rng: np.random.Generator) -> Vector:
         """Return a random u in F: ``-f_i q_i`` on I_big, f uniform; on I_min a Dirichlet share.
 
-        Every relatively open part of F has positive probability, and no sample is on its relative
-        boundary.
+        Its support is the whole relative interior, up to a grid of 2^-32 in f; where q_i and their
+        products are normal floats, no sample is on the relative boundary.
 
         Parameters
         ----------
@@ -377,7 +386,8 @@ class OptimalFace:
         Returns
         -------
         array
-            Displacement, float64, shape (N,): the rounding of an element of F.
+            Displacement, float64, shape (N,), contained and certified as an element of F like one
+            that is rounded entry by entry.
 
         Notes
         -----
@@ -390,7 +400,7 @@ class OptimalFace:
         array([ 0.5, -0.5])
 
         """
-        q = self._floats()
+        q = nominal_floats(self.nominal, self.losses.size)
         u = np.zeros(self.losses.size)
         u[self.pruned] = -q[self.pruned]
         # A multiple of 2^-32 in (0, 1): f q is rounded neither to 0 nor to q.
@@ -418,23 +428,18 @@ class OptimalFace:
         """Whether some element of F is not 0."""
         return self._frees or self._choices.size > 0
 
-    def _floats(self) -> Vector:
-        """Return q in float64, rounded once."""
-        n = self.losses.size
-        return np.full(n, 1 / n) if self.nominal is None else self.nominal
+    def _nearest(self, u: NDArray[Any], q: NDArray[Any]) -> NDArray[Any]:
+        """Return the projection, of floats up to rounding, of integers exactly.
 
-    def _fractions(self) -> NDArray[Any]:
-        """Return q in fractions."""
-        masses, unit = _masses(self.nominal, self.losses.size)
-        return np.array([Fraction(m, unit) for m in masses], dtype=object)
-
-    def _shift(self, u: NDArray[Any], q: NDArray[Any]) -> Any:
-        """Return the theta for which sum_i clip(u_i - theta) = 0.
-
-        The sum falls as theta rises, linearly between knots: an entry of I_min is free below u_i,
-        one of I_big between u_i and u_i + q_i. We walk down from the largest knot, where everything
-        is at its lower bound, until what has been gained equals what that lower bound lacks.
+        theta solves sum_i clip(u_i - theta) = 0. The sum falls as theta rises, linearly between
+        knots: an entry of I_min is free below u_i, one of I_big between u_i and u_i + q_i. We walk
+        down from the largest knot, where everything is at its lower bound, until what has been
+        gained equals what that lower bound lacks.
         """
+        result = np.zeros_like(u)
+        result[self.pruned] = -q[self.pruned]
+        if not self._anything_moves:
+            return result
         low, big, mass = u[self.minimum], u[self._choices], q[self._choices]
         knots = np.concatenate((low, big + mass, big))
         change = np.repeat([1, 1, -1], [low.size, big.size, big.size])
@@ -442,12 +447,18 @@ class OptimalFace:
         knots, free = knots[down], np.cumsum(change[down])
         gained = np.cumsum(free[:-1] * (knots[:-1] - knots[1:]))
         lacking = _total(mass) + _total(q[self.pruned])
-        top = knots[int(np.searchsorted(gained, np.array(lacking, dtype=u.dtype)))]
+        k = int(np.searchsorted(gained, np.array(lacking, dtype=u.dtype)))
         # Between this knot and the next one it is known which entries are free: solve for theta.
+        top = knots[k]
         free_low, at_floor = low[low >= top], big + mass < top
         free_big = big[~at_floor & (big < top)]
         fixed = _total(mass[at_floor]) + _total(q[self.pruned])
-        return (_total(free_low) + _total(free_big) - fixed) / (free_low.size + free_big.size)
+        theta = (_total(free_low) + _total(free_big) - fixed) / (free_low.size + free_big.size)
+        # Rounding may have chosen the segment beside; its end is then nearer than its solution.
+        theta = min(theta, top) if k + 1 == knots.size else min(max(theta, knots[k + 1]), top)
+        result[self._choices] = np.clip(big - theta, -mass, 0)
+        result[self.minimum] = np.maximum(low - theta, 0)
+        return result
 
 
 def optimal_face(
@@ -510,11 +521,11 @@ def _masses(nominal: Vector | None, n: int) -> tuple[list[int], int]:
     return nominal_masses(None if nominal is None else nominal.tolist(), n)
 
 
-def _subset(given: Sequence[int] | Indices, whole: Indices, name: str, set_name: str) -> Indices:
+def _subset(given: Iterable[int], whole: Indices, name: str, set_name: str) -> Indices:
     """Return ``given`` as indices of ``whole``, or raise a ValueError that shows the odd ones."""
-    indices = np.asarray(given)
-    if indices.size and indices.dtype.kind not in "iu":
-        msg = f"{name} must hold indices, got dtype {indices.dtype}."
+    indices = np.array(list(given)) if isinstance(given, Iterable) else np.array(given)
+    if indices.ndim != 1 or (indices.size and indices.dtype.kind not in "iu"):
+        msg = f"{name} must be a collection of indices, got {given!r}."
         raise ValueError(msg)
     odd = np.setdiff1d(indices, whole)
     if odd.size:
@@ -523,17 +534,6 @@ def _subset(given: Sequence[int] | Indices, whole: Indices, name: str, set_name:
     return indices.astype(np.int64)
 
 
-def _scaled(received: Vector, freed: float, nearest: Vector) -> Vector:
-    """Return ``received`` scaled to sum up to ``freed``; from nothing, all to the nearest entry."""
-    arrived = fsum(received.tolist())
-    if arrived == 0:
-        received = np.zeros_like(received)
-        received[nearest.argmax()] = arrived = 1.0
-    answer: Vector = received * (freed / arrived)
-    return answer
-
-
 def _total(numbers: NDArray[Any]) -> Any:
-    """Return the sum: of fractions exactly, of floats rounded once."""
-    values = numbers.tolist()
-    return sum(values, Fraction(0)) if numbers.dtype == object else fsum(values)
+    """Return the sum: of integers as a fraction, of floats rounded once."""
+    return Fraction(sum(numbers.tolist())) if numbers.dtype == object else fsum(numbers.tolist())

@@ -23,6 +23,7 @@ from rrm_theory._checks import (
     distribution,
     fraction_of_samples,
     loss_vector,
+    nominal_floats,
     positive,
 )
 from rrm_theory._exact import exact_cut, nominal_masses, samples_to_prune
@@ -139,8 +140,8 @@ def relaxed_risk(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None =
     ------
     ValueError
         If ``losses`` is empty, not a vector of real numbers in the range above, NaN or -inf
-        anywhere or +inf everywhere; if ``gamma`` is not in its range; if ``nominal`` is not a
-        probability vector of the same length.
+        anywhere or +inf everywhere; if ``gamma`` is not in its range, or a number that float64
+        cannot hold; if ``nominal`` is not a probability vector of the same length.
 
     Notes
     -----
@@ -210,7 +211,7 @@ def relax(losses: ArrayLike, *, gamma: float, nominal: ArrayLike | None = None) 
     cheapest = c == minimum
     m, t = int(cheapest.sum()), int(pruned.sum())
     if nominal is None:
-        q = np.full(n, 1.0 / n)
+        q = nominal_floats(None, n)
         # Quotients of integers are rounded once; summing floats would round at every step.
         gain, heavy = t / (n * m), (m + t) / (n * m)
         u = np.where(pruned, -q, np.where(cheapest, gain, 0.0))

@@ -122,6 +122,12 @@ def test_the_reweighter_is_certified(problem):
     assert certify(u, c, gamma=gamma).is_optimal
 
 
+def test_a_mass_too_small_for_the_type_is_not_read_into_0():
+    """2^-160 is 0 in float32; u = 0 is the only minimiser, and stays it."""
+    u = np.zeros(2, np.float32)
+    assert certify(u, [0.0, 0.5], gamma=1.0, nominal=[1.0, 2.0**-160]).is_optimal
+
+
 def test_highs_is_certified_exactly():
     """A vertex of HiGHS, N = 997, is optimal without any tolerance."""
     c = np.random.default_rng(0).exponential(size=997) ** 3

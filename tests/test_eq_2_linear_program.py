@@ -1,5 +1,7 @@
 """ICLR paper, Eq. (2); theory.md A.2, A.8: the weight problem as a program, by HiGHS and CVXPY."""
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -66,6 +68,39 @@ def test_hot_started_highs_walks_along_the_gamma_path():
         answers = solve_highs_path(c, gammas=gammas.tolist())
         for gamma, answer in zip(gammas, answers, strict=True):
             assert answer.value == pytest.approx(path(gamma), rel=1e-9)
+
+
+@pytest.mark.parametrize("outlier", [1e6, 1e9, 1e12, 1e15, 1e19])
+def test_a_huge_loss_does_not_cost_highs_its_digits(outlier):
+    """The value is that of u, and u has no mass there; N = 101."""
+    c = np.r_[np.random.default_rng(0).random(100), outlier]
+    answer, r = solve_highs(c, gamma=2.0), relax(c, gamma=2.0)
+    assert answer.value == pytest.approx(r.value, rel=1e-9)
+
+
+@pytest.mark.parametrize("outlier", [1e3, 1e6, 1e9])
+def test_cvxpy_s_value_is_that_of_its_u(outlier):
+    """Off by eight digits of the largest loss, as documented, or not solved."""
+    c = np.array([0.0, 0.5, 5.0, outlier])
+    answer = solve_cvxpy(c, gamma=1.0)
+    if answer.outcome is SolverOutcome.OPTIMAL:
+        at_u = (0.25 + answer.u) @ c + np.abs(answer.u).sum() / 2
+        assert answer.value == pytest.approx(at_u, rel=1e-12)
+        assert answer.value == pytest.approx(relax(c, gamma=1.0).value, abs=1e-8 * outlier)
+
+
+def test_the_seconds_of_a_path_add_up():
+    """No solution pays for another's time, nor for a pause between them."""
+
+    def prices():
+        for gamma in (0.5, 1.0, 2.0):
+            time.sleep(0.05)
+            yield gamma
+
+    start = time.perf_counter()
+    answers = solve_highs_path(np.arange(2000.0) % 7, gammas=prices())
+    wall = time.perf_counter() - start
+    assert 0 < sum(one.seconds for one in answers) <= wall - 3 * 0.05
 
 
 @pytest.mark.parametrize("solve", [solve_highs, solve_cvxpy])

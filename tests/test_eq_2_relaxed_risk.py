@@ -121,6 +121,14 @@ def test_gamma_must_be_a_number(gamma):
         relaxed_risk([0.0], gamma=gamma)
 
 
+@pytest.mark.parametrize("gamma", [Fraction(1, 3), 2**53 + 1])
+def test_a_price_that_no_float_holds_is_refused(gamma):
+    """Nothing could be exact about it; a fraction that is a float is taken."""
+    with pytest.raises(ValueError, match=r"gamma must be exact in float64, got "):
+        relaxed_risk([0.0, 1.0], gamma=gamma)
+    assert relaxed_risk([0.0, 1.0], gamma=Fraction(1, 2)) == 0.25
+
+
 @pytest.mark.parametrize(
     ("q", "message"),
     [
