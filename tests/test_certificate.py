@@ -42,12 +42,13 @@ def test_any_vector_gives_a_bracket(problem, values, dtype):
         assert proof.is_optimal == (proof.gap == 0)
 
 
-@given(tied_problems_and_nominal(), any_floats)
-def test_the_proof_can_be_checked(problem, values):
+@given(tied_problems_and_nominal(), any_floats, st.sampled_from([float, Fraction]))
+def test_the_proof_can_be_checked(problem, values, kind):
     """The returned u is feasible and costs upper; the multiplier is dual feasible, worth lower."""
     c, gamma, q = problem
     for nominal in (None, q):
-        proof = certify(values[: len(c)], c, gamma=gamma, nominal=nominal)
+        u = [kind(x) for x in values[: len(c)]]
+        proof = certify(u, c, gamma=gamma, nominal=nominal)
         mass = masses(len(c), nominal)
         weights = [m + x for m, x in zip(mass, proof.u, strict=True)]
         assert sum(proof.u) == 0
@@ -161,13 +162,16 @@ def test_what_u_0_costs():
         ([0.0, -0.25], [Fraction(1, 6), Fraction(-1, 6)], Fraction(1, 4)),
         # No mass left.
         ([-1.0, -1.0], [0, 0], 2),
+        # Only raised: 1/128 too much was taken away.
+        ([0.5, -0.5 - 1 / 128], [Fraction(1, 2), Fraction(-1, 2)], Fraction(1, 128)),
     ],
 )
 def test_how_a_displacement_is_made_feasible(u, repaired, repair):
-    """Each rule of theory.md once."""
-    proof = certify(u, [0.0, 3.0], gamma=1.0)
-    assert list(proof.u) == repaired
-    assert proof.repair == repair
+    """Each rule of theory.md once, for floats and for fractions."""
+    for given_u in (u, [Fraction(x) for x in u]):
+        proof = certify(given_u, [0.0, 3.0], gamma=1.0)
+        assert list(proof.u) == repaired
+        assert proof.repair == repair
 
 
 def test_mass_on_an_infinite_loss_costs_infinitely():
