@@ -144,7 +144,12 @@ class _Transfer:
     @property
     def moved(self) -> Fraction:
         """The mass that moved: half the L1 norm of u."""
-        return Fraction(sum(d for d in self.net if d > 0), self.unit)
+        return Fraction(self._received, self.unit)
+
+    @property
+    def _received(self) -> int:
+        """The same in units."""
+        return sum(max(d, 0) for d in self.net)
 
     def weights(self, q: Vector | None) -> Vector:
         """Return p; a level's samples change in proportion to q."""
@@ -177,13 +182,13 @@ class _Transfer:
         (*levels, price), loss_unit = over_one_denominator(
             [*np.where(finite, self.levels, 0).tolist(), gamma]
         )
-        total = sum(map(mul, held, levels)) + price * sum(d for d in self.net if d > 0)
+        total = sum(map(mul, held, levels)) + price * self._received
         return float(Fraction(total, self.unit * loss_unit))
 
     def ends(self) -> tuple[Mask, Mask]:
-        """Return which levels are emptied, and which are full; those without mass are neither."""
-        emptied = [d == -m and m > 0 for m, d in zip(self.masses, self.net, strict=True)]
-        full = [d == r and m > 0 for m, r, d in zip(self.masses, self.rooms, self.net, strict=True)]
+        """Return which levels are emptied, and which are full."""
+        emptied = [d == -m for m, d in zip(self.masses, self.net, strict=True)]
+        full = [d == r for r, d in zip(self.rooms, self.net, strict=True)]
         return np.array(emptied), np.array(full)
 
     def multipliers(self, half: Fraction) -> tuple[Fraction | float, Fraction | float]:
@@ -210,7 +215,7 @@ class _Transfer:
         with mass left that has not received.
         """
         changes = list(zip(self.masses, self.rooms, self.net, strict=True))
-        backwards = range(len(changes) - 1, -1, -1)
+        backwards = range(len(changes))[::-1]
         first = [
             next((k for k, (_, r, d) in enumerate(changes) if 0 <= d < r), None),
             next((k for k, (_, _, d) in enumerate(changes) if d < 0), None),

@@ -88,6 +88,12 @@ def test_the_capped_value_is_highs_s(problem, cap):
 @given(tied_problems_and_nominal(), caps)
 @example((np.array([0.0, 0.0, 1.0]), 1.0, np.array([0.5, 0.0, 0.5])), Fraction(2))
 @example((np.array([0.0, 1.0, 2.0, 3.0]), 1.0, np.full(4, 0.25)), Fraction(2))
+# A level received in part, but only one of its samples has mass.
+@example((np.array([0.0, 0.0, 3.0]), 1.0, np.array([0.5, 0.0, 0.5])), Fraction(3))
+# Two samples give a part of what they have.
+@example((np.array([0.0, 3.0, 3.0]), 1.0, np.array([0.5, 0.25, 0.25])), Fraction(3, 2))
+# Half of 2 has gone to 0, and the other half may go to 1 at no gain.
+@example((np.array([0.0, 1.0, 2.0]), 1.0, np.array([0.5, 0.25, 0.25])), Fraction(3, 2))
 def test_the_capped_outcome_names_the_case(problem, cap):
     """Unique iff the exact optimal set is one point; moved iff u is not 0."""
     c, gamma, q = problem
@@ -186,6 +192,7 @@ def test_a_cap_spreads_the_freed_mass():
 
 @given(tied_problems_and_nominal(), budgets, st.none() | caps)
 @example((np.array([0.0, 1.0, 3.0]), 1.0, np.array([0.0, 0.5, 0.5])), Fraction(1, 4), None)
+@example((np.array([0.0, 0.0, 3.0]), 1.0, np.array([0.0, 0.0, 1.0])), Fraction(1, 4), None)
 def test_the_trimmed_value_is_the_program_s(problem, budget, cap):
     """Rounded once from the exact optimum within the budget; weights feasible and attaining it."""
     c, _, q = problem
