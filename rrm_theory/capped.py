@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from math import inf, nan
+from math import inf, nan, prod
 from operator import mul
 
 import numpy as np
@@ -234,33 +234,22 @@ class _Transfer:
         loss = float(self.levels[level])
         return loss if loss == inf else Fraction(loss)
 
-    def ties_at(self, multiplier: Fraction | float, half: Fraction, q: Vector | None) -> bool:
-        """Whether another transfer is optimal, if ``multiplier`` is the only optimal one.
+    def tied(self, gamma: float, q: Vector | None) -> bool:
+        """Whether another transfer costs the same.
 
-        Samples with loss lambda + gamma/2 may hold anything from 0 to q, those with loss
-        lambda - gamma/2 anything from q to cap q; the two totals change together, and within a
-        level mass may be shared in any way.
+        Either the next move would gain nothing and lose nothing, or a level has changed in part,
+        and its samples may share the change in any way.
         """
+        open_to_more, _, _, left = self._edges()
+        if left - open_to_more == gamma:
+            return True
         counts = np.bincount(
             self.level_of if q is None else self.level_of[q > 0], minlength=self.levels.size
         ).tolist()
-        donor, receiver = self._level(multiplier + half), self._level(multiplier - half)
-        given = (
-            (0, 0, 0) if donor is None else (-self.net[donor], self.masses[donor], counts[donor])
+        return any(
+            n > 1 and (-m < d < 0 or 0 < d < r)
+            for m, r, d, n in zip(self.masses, self.rooms, self.net, counts, strict=True)
         )
-        taken = (
-            (0, 0, 0)
-            if receiver is None
-            else (self.net[receiver], self.rooms[receiver], counts[receiver])
-        )
-        together = (given[0] < given[1] and taken[0] < taken[1]) or (given[0] > 0 and taken[0] > 0)
-        return together or any(0 < part < whole and n > 1 for part, whole, n in (given, taken))
-
-    def _level(self, loss: Fraction | float) -> int | None:
-        """Return the level with exactly this loss, if there is one."""
-        k = int(np.searchsorted(self.levels, float(loss)))
-        found = k < self.levels.size and self.levels[k] < inf and self._loss(k) == loss
-        return k if found else None
 
 
 def _transfer(
@@ -275,7 +264,7 @@ def _transfer(
     levels, level_of = np.unique(c, return_inverse=True)
     per_sample, unit = nominal_masses(None if q is None else q.tolist(), c.size)
     # In this unit mass, room under the cap and budget are all integers.
-    refine = (1 if cap is None else cap.denominator) * (1 if budget is None else budget.denominator)
+    refine = prod(x.denominator for x in (cap, budget) if x is not None)
     masses = [0] * levels.size
     for level, mass in zip(level_of.tolist(), per_sample, strict=True):
         masses[level] += refine * mass
@@ -365,8 +354,7 @@ def capped_relax(
     if value == inf:
         outcome, low, high = CappedOutcome.INFINITE, nan, nan
     else:
-        unique = low < high or not transfer.ties_at(low, Fraction(price) / 2, q)
-        outcome = _CAPPED_OUTCOMES[transfer.moved > 0, unique]
+        outcome = _CAPPED_OUTCOMES[transfer.moved > 0, transfer.tied(price, q)]
     emptied, full = transfer.ends()
     some = slice(None) if q is None else q > 0
     pruned, filled = np.zeros(c.size, dtype=bool), np.zeros(c.size, dtype=bool)
@@ -388,10 +376,10 @@ def capped_relax(
 
 
 _CAPPED_OUTCOMES = {
-    (False, True): CappedOutcome.UNCHANGED,
-    (False, False): CappedOutcome.UNCHANGED_TIED,
-    (True, True): CappedOutcome.MOVED,
-    (True, False): CappedOutcome.MOVED_TIED,
+    (False, False): CappedOutcome.UNCHANGED,
+    (False, True): CappedOutcome.UNCHANGED_TIED,
+    (True, False): CappedOutcome.MOVED,
+    (True, True): CappedOutcome.MOVED_TIED,
 }
 
 
