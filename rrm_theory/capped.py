@@ -280,7 +280,7 @@ def _transfer(
     low, high = 0, levels.size - 1
     losses = levels.tolist()
     cut, _ = exact_cut(losses[0], gamma)
-    while low < high and left and losses[high] > cut:
+    while left and losses[high] > cut:
         step = min(rooms[low] - net[low], masses[high] + net[high], left)
         net[low] += step
         net[high] -= step

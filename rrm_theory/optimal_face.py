@@ -194,7 +194,7 @@ class OptimalFace:
 
         Source: theory.md A.4. Exact.
         """
-        return self.minimum.size - 1 + self._choices.size if self._anything_moves else 0
+        return self.minimum.size + self._choices.size - 1 if self._anything_moves else 0
 
     @property
     def n_vertices(self) -> int:
