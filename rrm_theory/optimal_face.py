@@ -368,7 +368,7 @@ class OptimalFace:
         # What arrives is made what has left, to the last digit, so that the result is in F.
         if arrived > 0:
             result[self.minimum] = received * (freed / arrived)
-        elif freed > 0:
+        else:
             result[self.minimum[moved[self.minimum].argmax()]] = freed
         return result
 
@@ -403,9 +403,9 @@ class OptimalFace:
         q = nominal_floats(self.nominal, self.losses.size)
         u = np.zeros(self.losses.size)
         u[self.pruned] = -q[self.pruned]
-        # A multiple of 2^-32 in (0, 1): f q is rounded neither to 0 nor to q.
-        u[self._choices] = -q[self._choices] * (rng.integers(1, 2**32, self._choices.size) / 2**32)
-        share = rng.standard_exponential(self.minimum.size) + np.finfo(np.float64).tiny
+        u[self._choices] = -q[self._choices] * _inside(rng, self._choices.size)
+        # Exponential numbers over their sum are a Dirichlet share.
+        share = -np.log(_inside(rng, self.minimum.size))
         u[self.minimum] = -fsum(u.tolist()) * (share / fsum(share.tolist()))
         return u
 
@@ -532,6 +532,11 @@ def _subset(given: Iterable[int], whole: Indices, name: str, set_name: str) -> I
         msg = f"{name} must be a subset of {set_name}, got {odd.tolist()} outside it."
         raise ValueError(msg)
     return indices.astype(np.int64)
+
+
+def _inside(rng: np.random.Generator, n: int) -> Vector:
+    """Return n multiples of 2^-32 in (0, 1): their product with q is rounded neither to 0 nor q."""
+    return rng.integers(1, 2**32, n) / 2**32
 
 
 def _total(numbers: NDArray[Any]) -> Any:

@@ -15,7 +15,7 @@ settings.register_profile("deep", deadline=None, max_examples=5000)
 settings.register_profile(
     "mutation",
     deadline=None,
-    max_examples=100,
+    max_examples=60,
     derandomize=True,
     phases=[Phase.explicit, Phase.generate],
 )

@@ -12,6 +12,7 @@ import argparse
 import ast
 import contextlib
 import copy
+import json
 import os
 import shutil
 import signal
@@ -199,12 +200,24 @@ def mutate(module, folders, jobs, show):
         return len(found), [gone for gone in pool.map(one, found) if gone]
 
 
+def store(path, module, found):
+    """Put one module's outcome into the file, with what it was made by; leave the others."""
+    from experiments.outcome import environment
+    from experiments.store import one_line_per_key, write_atomically
+
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    known[module] = found | {"environment": environment()}
+    write_atomically(path, one_line_per_key(known).encode())
+
+
 def main():
     """Run from the command line; exit code 1 if fewer than 95 % of the mutants are killed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("module", nargs="*", help=f"{', '.join(TESTS)}; all if none is given")
     parser.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
-    parser.add_argument("--results", type=Path, help="folder for mutation.json")
+    parser.add_argument(
+        "--results", type=Path, help="folder whose mutation.json is brought up to date"
+    )
     options = parser.parse_args()
     os.environ["HYPOTHESIS_PROFILE"] = "mutation"
     # Imported once, here, and then there in every fork.
@@ -224,18 +237,12 @@ def main():
         for module in options.module or TESTS:
             n, survivors = mutate(module, folders, options.jobs, lambda x: print(x, flush=True))
             outcome[module] = {"mutants": n, "killed": n - len(survivors), "survivors": survivors}
+            if options.results:
+                store(options.results / "mutation.json", module, outcome[module])
             print(f"{module}: {n - len(survivors)} of {n} mutants killed.", flush=True)
     total = sum(one["mutants"] for one in outcome.values())
     killed = sum(one["killed"] for one in outcome.values())
     print(f"all: {killed} of {total} killed ({100 * killed / total:.1f} %).")
-    if options.results:
-        from experiments.outcome import environment
-        from experiments.store import one_line_per_key, write_atomically
-
-        write_atomically(
-            options.results / "mutation.json",
-            one_line_per_key(outcome | {"environment": environment()}).encode(),
-        )
     sys.exit(0 if killed >= 0.95 * total else 1)
 
 

@@ -1,5 +1,7 @@
 """tests/mutate.py: which changes it makes, and that a change is seen or not."""
 
+import json
+
 import mutate
 import pytest
 
@@ -37,3 +39,13 @@ def test_a_mutant_lives_iff_all_tests_pass(tmp_path, body, alive):
     """In a fork, whose own failure is no error here."""
     (tmp_path / "test_it.py").write_text(f"def test_it():\n    {body}\n")
     assert mutate.survives(tmp_path, ["test_it.py"]) is alive
+
+
+def test_outcomes_of_several_runs_are_kept_side_by_side(tmp_path):
+    """A module's entry is replaced, the others stay; each says what it was made by."""
+    path = tmp_path / "mutation.json"
+    for module, n in (("one", 1), ("two", 2), ("one", 3)):
+        mutate.store(path, module, {"mutants": n, "killed": n, "survivors": []})
+    known = json.loads(path.read_text())
+    assert {module: found["mutants"] for module, found in known.items()} == {"one": 3, "two": 2}
+    assert "commit" in known["one"]["environment"]

@@ -265,6 +265,13 @@ def test_the_projection_of_floats_is_the_rounded_one(problem, values):
         assert certify(ours, c, gamma=gamma, nominal=nominal).gap == 0
 
 
+def test_the_projection_does_not_lose_mass_to_rounding():
+    """theta is 1 - 2^-54, rounded to 1, where nothing would arrive of the 2^-53 that leave."""
+    face = optimal_face([0.0, 0.0, 1.0], gamma=1.0)
+    nearest = face.project([0.5, 1.0, 1 - 2.0**-53])
+    assert nearest.tolist() == [0.0, 2.0**-53, -(2.0**-53)]
+
+
 @given(tied_problems(), st.data())
 def test_the_projection_leaves_the_face_alone(problem, data):
     """A convex combination of vertices is projected on itself."""
