@@ -72,9 +72,11 @@ class CappedRelaxation:
         TV(p, q), the mass that moves, probability, exact.
     value
         Loss units, rounded once; +inf if mass cannot leave the +inf losses.
+    multiplier
+        The smallest optimal multiplier of ``sum u = 0``, loss units, rounded once; NaN where the
+        value is infinite.
     multiplier_interval
-        All optimal multipliers of ``sum u = 0``, (smallest, largest), loss units, rounded once; NaN
-        where the value is infinite.
+        All of them, (smallest, largest); the largest may be +inf.
     outcome
         Whether mass moves, and whether another minimiser exists.
 
@@ -90,6 +92,7 @@ class CappedRelaxation:
     filled: Mask
     moved: Fraction
     value: float
+    multiplier: float
     multiplier_interval: tuple[float, float]
     outcome: CappedOutcome
 
@@ -107,11 +110,12 @@ class TrimmedRisk:
     value
         Loss units, rounded once; +inf if mass cannot leave the +inf losses.
     multiplier
-        Price of the last unit of budget still to be bought, loss units: the smallest optimal
-        multiplier, minus the right derivative of the value in the budget.
+        What a little more budget would save per unit, loss units: the smallest optimal multiplier,
+        minus the right derivative of the value in the budget; rounded once; NaN where the value is
+        infinite.
     multiplier_interval
-        All optimal multipliers of the budget, (smallest, largest), loss units, rounded once; NaN
-        where the value is infinite.
+        All optimal multipliers of the budget, (smallest, largest); the largest is minus the left
+        derivative, +inf at budget 0.
     outcome
         Whether the budget binds.
 
@@ -370,6 +374,7 @@ def capped_relax(
         filled=filled,
         moved=transfer.moved,
         value=value,
+        multiplier=float(low),
         multiplier_interval=(float(low), float(high)),
         outcome=outcome,
     )

@@ -178,6 +178,7 @@ def test_cap_1_is_the_empirical_risk():
     r = capped_relax([0.0, 1.0, 5.0], gamma=1.0, cap=1)
     assert r.weights.tolist() == [1 / 3] * 3
     assert (r.value, r.moved, r.outcome) == (2.0, 0, CappedOutcome.UNCHANGED)
+    assert r.multiplier == 4.5
     assert r.multiplier_interval == (4.5, math.inf)
 
 
