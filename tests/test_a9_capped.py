@@ -92,6 +92,8 @@ def test_the_capped_value_is_highs_s(problem, cap):
 @example((np.array([0.0, 0.0, 3.0]), 1.0, np.array([0.5, 0.0, 0.5])), Fraction(3))
 # Two samples give a part of what they have.
 @example((np.array([0.0, 3.0, 3.0]), 1.0, np.array([0.5, 0.25, 0.25])), Fraction(3, 2))
+# Both levels have changed completely: nothing to share.
+@example((np.array([0.0, 0.0, 3.0, 3.0]), 1.0, np.full(4, 0.25)), Fraction(2))
 # Half of 2 has gone to 0, and the other half may go to 1 at no gain.
 @example((np.array([0.0, 1.0, 2.0]), 1.0, np.array([0.5, 0.25, 0.25])), Fraction(3, 2))
 def test_the_capped_outcome_names_the_case(problem, cap):
