@@ -42,6 +42,7 @@ TESTS = {
     "_exact": [
         "tests/test_corollary_3_1_1_weights.py",
         "tests/test_section_3_5_1_contamination.py",
+        "tests/test_a8_gamma_path.py",
         "tests/test_certificate.py",
     ],
 }
