@@ -1,5 +1,6 @@
 """Benchmarks: interleaved rounds, ratios of the same round, A against A."""
 
+import json
 import time
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from experiments.bench import protocol
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
+from experiments.store import RESULTS
 
 
 @pytest.fixture
@@ -61,6 +63,16 @@ def test_the_reweighting_suite_runs_and_prints(monkeypatch, capsys):
     assert outcome["times_faster_than_the_paper"] > 1
     print_benchmark("reweight", outcome, Console())
     assert "One re-weighting, N = 18,623" in capsys.readouterr().out
+
+
+def test_the_committed_theory_benchmark_meets_its_targets():
+    """What `bench theory` wrote at full size, from a clean tree."""
+    committed = json.loads((RESULTS / "bench" / "theory.json").read_text())
+    assert {one["n"] for one in committed["operations"]} == {1_000_000, 100_000}
+    assert all(one["met"] for one in committed["operations"])
+    assert committed["solver"]["n"] == 50_000
+    assert committed["solver"]["met"]
+    assert not committed["environment"]["dirty"]
 
 
 def test_the_theory_suite_runs_and_prints(monkeypatch, capsys):

@@ -41,6 +41,16 @@ def test_a_mutant_lives_iff_all_tests_pass(tmp_path, body, alive):
     assert mutate.survives(tmp_path, ["test_it.py"]) is alive
 
 
+def test_the_committed_outcome_kills_95_percent_of_each_module():
+    """What `python tests/mutate.py --results experiments/results` wrote, from a clean tree."""
+    known = json.loads((mutate.ROOT / "experiments" / "results" / "mutation.json").read_text())
+    assert known.keys() == mutate.TESTS.keys()
+    for found in known.values():
+        assert found["killed"] + len(found["survivors"]) == found["mutants"]
+        assert found["killed"] >= 0.95 * found["mutants"]
+        assert not found["environment"]["dirty"]
+
+
 def test_outcomes_of_several_runs_are_kept_side_by_side(tmp_path):
     """A module's entry is replaced, the others stay; each says what it was made by."""
     path = tmp_path / "mutation.json"
