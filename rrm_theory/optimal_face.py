@@ -364,7 +364,7 @@ class OptimalFace:
         moved = given.astype(np.float64)
         result = self._nearest(moved, nominal_floats(self.nominal, given.size))
         received = result[self.minimum]
-        arrived, freed = fsum(received.tolist()), -fsum(np.minimum(result, 0.0).tolist())
+        arrived, freed = fsum(received.tolist()), fsum(np.maximum(-result, 0.0).tolist())
         # What arrives is made what has left, to the last digit, so that the result is in F.
         if arrived > 0:
             result[self.minimum] = received * (freed / arrived)

@@ -270,6 +270,8 @@ def test_the_projection_does_not_lose_mass_to_rounding():
     face = optimal_face([0.0, 0.0, 1.0], gamma=1.0)
     nearest = face.project([0.5, 1.0, 1 - 2.0**-53])
     assert nearest.tolist() == [0.0, 2.0**-53, -(2.0**-53)]
+    # Where nothing moves, nothing is -0.0 either.
+    assert str(optimal_face([0.0, 0.5], gamma=1.0).project([0.3, 0.1]).tolist()) == "[0.0, 0.0]"
 
 
 @given(tied_problems(), st.data())
