@@ -100,6 +100,17 @@ def positive(value: float, name: str) -> float:
     return number
 
 
+def finite(value: float, name: str) -> float:
+    """Return ``value`` as a float in [-2^960, 2^960], or raise a ValueError that shows it."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not abs(value) <= LARGEST:
+        msg = f"{name} must be a finite number (at most 2^960), got {value!r}."
+        raise ValueError(msg)
+    if float(value) != value:
+        msg = f"{name} must be exact in float64, got {value!r}."
+        raise ValueError(msg)
+    return float(value)
+
+
 def tolerance(value: float, name: str) -> float:
     """Return ``value`` as a finite float of at least 0, or raise a ValueError that shows it."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value < inf:
@@ -126,6 +137,15 @@ def at_least_one(value: float | Fraction, name: str) -> Fraction:
     exact = _as_written(value)
     if exact is None or exact < 1:
         msg = f"{name} must be a finite number of at least 1, got {value!r}."
+        raise ValueError(msg)
+    return exact
+
+
+def fraction_at_least_0(value: float | Fraction, name: str) -> Fraction:
+    """Return ``value >= 0`` as the fraction a person means by it, as `fraction_of_samples` does."""
+    exact = _as_written(value)
+    if exact is None or exact < 0:
+        msg = f"{name} must be a finite number of at least 0, got {value!r}."
         raise ValueError(msg)
     return exact
 

@@ -72,6 +72,8 @@ def test_the_committed_theory_benchmark_meets_its_targets():
     assert all(one["met"] for one in committed["operations"])
     assert committed["solver"]["n"] == 50_000
     assert committed["solver"]["met"]
+    assert committed["transport"]["n"] == 1000
+    assert committed["transport"]["met"]
     assert not committed["environment"]["dirty"]
 
 
@@ -81,13 +83,14 @@ def test_the_theory_suite_runs_and_prints(monkeypatch, capsys):
 
     from experiments.bench import theory
 
-    for name, size in (("MILLION", 2000), ("N_CERTIFIED", 500), ("N_SOLVED", 500)):
+    for name, size in (("MILLION", 2000), ("N_CERTIFIED", 500), ("N_SOLVED", 500), ("N_MOVED", 20)):
         monkeypatch.setattr(theory, name, size)
     outcome = SUITES["theory"]()
     assert {one["losses"] for one in outcome["operations"]} == {"untied", "tied"}
     assert outcome["solver"]["certified_gap"] == "0"
     assert outcome["solver"]["met"]
     assert outcome["path"]["largest_difference"] < 1e-9
+    assert outcome["transport"]["value_error"] < 1e-9
     print_benchmark("theory", outcome, Console(width=200))
     printed = capsys.readouterr().out
     assert "contains, fractions" in printed
