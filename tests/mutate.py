@@ -39,6 +39,7 @@ TESTS = {
     "optimal_face": ["tests/test_theorem_3_1_optimal_face.py"],
     "certificate": ["tests/test_certificate.py"],
     "capped": ["tests/test_a9_capped.py"],
+    "wasserstein": ["tests/test_proposition_3_1_wasserstein.py"],
     "_exact": [
         "tests/test_corollary_3_1_1_weights.py",
         "tests/test_section_3_5_1_contamination.py",
