@@ -131,6 +131,8 @@ def test_the_penalised_form_is_its_definition(c, price):
 
 @given(losses, gammas, eighths)
 @example(np.array([0.0, 10.0]), 2.0, 5.0)  # 1 < 2.5: the printed inequality is false
+@example(np.array([0.0, 10.0]), 5.0, 5.0)  # both clip at 5
+@example(np.array([-1.0, 10.0]), 0.5, 1.0)  # l = -c_min, where V is finite yet
 def test_when_relaxation_is_above_the_penalised_form(c, gamma, price):
     """Exactly when c_min + gamma >= min(l, c_max), or V is minus infinity."""
     value = weight_penalty_value(c, multiplier=price)
@@ -183,6 +185,13 @@ def test_the_ground_cost_is_distance_plus_the_price_of_a_label():
     x, other = [[0.0, 0.0], [3.0, 4.0]], [[3.0, 4.0]]
     assert ground_cost(x, ["a", "b"], other, ["b"], label_price=0.5).tolist() == [[5.5], [0.0]]
     assert ground_cost(x, [0, 1], other, [1], label_price=math.inf).tolist() == [[math.inf], [0.0]]
+    assert ground_cost(x, [0, 1], other, [1], label_price=0.0).tolist() == [[5.0], [0.0]]
+
+
+def test_the_range_of_losses_and_costs_is_closed():
+    """2^480 and 2^-480 are taken, and their quotient is a multiplier."""
+    v = optimistic_value([2.0**480, 0.0], [[0.0, 2.0**-480]], radius=2.0**-481)
+    assert (v.value, v.multiplier) == (2.0**479, 2.0**960)
 
 
 @pytest.mark.parametrize(
@@ -201,9 +210,14 @@ def test_the_ground_cost_is_distance_plus_the_price_of_a_label():
             r"cost must have a finite entry .*, got none in row 1",
         ),
         (
-            {"support_losses": [1e200, 0.0]},
-            r"support_losses must be at most 2\^480, got 1e\+200 at",
+            {"support_losses": [math.nextafter(2.0**480, math.inf), 0.0]},
+            r"support_losses must be at most 2\^480, got 3.1217\d*e\+144 at index 0",
         ),
+        (
+            {"cost": [[0.0, math.nextafter(2.0**-480, 0)]]},
+            r"cost must be 0 or at least 2\^-480, got 3.2\d*e-145 at \(0, 1\)",
+        ),
+        ({"cost": np.zeros((0, 2))}, r"cost must have shape \(N, 2\), got \(0, 2\)"),
         ({"cost": [[0.0, 5e-324]]}, r"cost must be 0 or at least 2\^-480, got 5e-324 at \(0, 1\)"),
         ({"radius": -0.1}, r"radius must be a finite number of at least 0, got -0.1"),
         ({"radius": np.inf}, r"radius must be a finite number of at least 0, got inf"),
