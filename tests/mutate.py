@@ -2,8 +2,9 @@
 
     python tests/mutate.py [MODULE ...] [--jobs 2] [--results experiments/results]
 
-Every comparison is flipped (< to <= and to >=), every number raised by 1, every truth value and
-condition negated, and every arithmetic or bit operator exchanged. The tests of the module then run
+Every comparison is flipped (< to <= and to >=), every number raised by 1, every truth value and the
+condition of every conditional expression negated, every sign and negation dropped, and every
+arithmetic, bit or truth operator exchanged. The tests of the module then run
 in a forked process, on a copy of the tree. Annotations, decorators and texts are left alone, and so
 is the strict=True of zip, which only asserts that lengths agree.
 """

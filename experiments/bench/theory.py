@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from rrm_theory import capped_relax, certify, gamma_path, optimal_face, relax, trimmed_risk
+from rrm_theory.wasserstein import ground_cost, optimistic_value, optimistic_value_lp
 
 MILLION = 1_000_000
 GAMMA = 1.0
@@ -136,9 +137,6 @@ def _path() -> dict[str, Any]:
 
 def _transport() -> dict[str, Any]:
     """Return the time for the optimistic Wasserstein value: one variable, and the transport."""
-    # Here, like the solver's module: both need scipy's part of HiGHS.
-    from rrm_theory.wasserstein import ground_cost, optimistic_value, optimistic_value_lp
-
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(N_MOVED, 5)), rng.integers(0, 3, N_MOVED)
     losses = rng.exponential(size=N_MOVED)
