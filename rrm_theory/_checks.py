@@ -239,3 +239,67 @@ def distribution(nominal: ArrayLike, n: int) -> Vector:
 def nominal_floats(q: Vector | None, n: int) -> Vector:
     """Return q in float64; if not given, 1/n each, rounded once."""
     return np.full(n, 1 / n) if q is None else q
+
+
+def fraction_up_to_1(value: float | Fraction, name: str) -> Fraction:
+    """Return ``value`` in [0, 1] as the fraction a person means, as `fraction_of_samples` does."""
+    exact = _as_written(value)
+    if exact is None or not 0 <= exact <= 1:
+        msg = f"{name} must lie in [0, 1], got {value!r}."
+        raise ValueError(msg)
+    return exact
+
+
+def probability_rows(given: ArrayLike, name: str) -> NDArray[Any]:
+    """Return ``given`` as a matrix whose rows lie in the simplex, fractions or float64.
+
+    Fractions (and integers) must sum to 1 exactly, floats up to a unit of rounding an entry.
+    """
+    rows = _array(given, name)
+    if rows.ndim != 2 or 0 in rows.shape:
+        msg = f"{name} must be a matrix, got shape {rows.shape}."
+        raise ValueError(msg)
+    exact = rows.dtype.kind in "Oiu"
+    if exact:
+        rows = numbers_by_index(rows, name)
+    elif rows.dtype.kind == "f":
+        rows = rows.astype(np.float64)
+    else:
+        msg = f"{name} must be real numbers, got dtype {rows.dtype}."
+        raise ValueError(msg)
+    slack = 0 if exact else rows.shape[1] * np.finfo(np.float64).eps
+    for i, row in enumerate(rows):
+        if not (row >= 0).all() or not abs(row.sum() - 1) <= slack:
+            shown = ", ".join(map(str, row.tolist()))
+            msg = f"{name} must have rows of probabilities, got ({shown}) in row {i}."
+            raise ValueError(msg)
+    return rows
+
+
+def numbers_by_index(given: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return an array of fractions, or raise a ValueError that shows the entry that is none."""
+    exact = np.empty(given.shape, dtype=object)
+    for index, value in np.ndenumerate(given):
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not isfinite(value):
+            msg = f"{name} must hold finite real numbers, got {value!r} at {index}."
+            raise ValueError(msg)
+        exact[index] = _plain(value) if isinstance(value, Rational) else Fraction(float(value))
+    return exact
+
+
+def class_indices(labels: ArrayLike, samples: int, classes: int) -> NDArray[np.intp]:
+    """Return labels as indices of shape (samples,), each in [0, classes)."""
+    y = _array(labels, "labels")
+    if y.shape != (samples,) or y.dtype.kind not in "iu":
+        msg = f"labels must be {samples} integers, got shape {y.shape} and dtype {y.dtype}."
+        raise ValueError(msg)
+    refuse_index(y.tolist(), classes, "labels")
+    return y.astype(np.intp)
+
+
+def refuse_index(indices: Sequence[int], classes: int, name: str) -> None:
+    """Raise a ValueError if an index is not one of the classes."""
+    for i, index in enumerate(indices):
+        if not 0 <= index < classes:
+            msg = f"{name} must lie in [0, {classes}), got {index!r} at index {i}."
+            raise ValueError(msg)
