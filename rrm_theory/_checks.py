@@ -18,6 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Displacement = ArrayLike | Sequence[Fraction]
+# numpy's ArrayLike knows no fractions; these are nested sequences of any numbers.
+ExactArray = ArrayLike | Sequence[Any]
 
 # Sums of 2**63 numbers of this size are still finite in float64, so no sum below can overflow.
 LARGEST = 2.0**960
@@ -73,7 +75,7 @@ def refuse_inexact_integers(integers: list[int]) -> None:
             raise ValueError(msg)
 
 
-def _array(values: Displacement, name: str) -> NDArray[Any]:
+def _array(values: ExactArray, name: str) -> NDArray[Any]:
     """Return ``values`` as an array, or raise a ValueError that names them."""
     try:
         return np.asarray(values)
@@ -250,7 +252,7 @@ def fraction_up_to_1(value: float | Fraction, name: str) -> Fraction:
     return exact
 
 
-def probability_rows(given: ArrayLike, name: str) -> NDArray[Any]:
+def probability_rows(given: ExactArray, name: str) -> NDArray[Any]:
     """Return ``given`` as a matrix whose rows lie in the simplex, fractions or float64.
 
     Fractions (and integers) must sum to 1 exactly, floats up to a unit of rounding an entry.

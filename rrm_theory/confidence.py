@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rrm_theory._checks import (
+    ExactArray,
     class_indices,
     fraction_at_least_0,
     numbers_by_index,
@@ -61,7 +62,7 @@ class ConfidenceMinimum:
 
 
 def confidence_minimum(
-    conditional: ArrayLike, marginal: ArrayLike, *, strength: float | Fraction
+    conditional: ExactArray, marginal: ExactArray, *, strength: float | Fraction
 ) -> ConfidenceMinimum:
     r"""Return ``min_g -sum_y (p_y - lambda m_y) log g_y`` over the simplex, in closed form.
 
@@ -116,7 +117,7 @@ def confidence_minimum(
 
 
 def confidence_minimum_cone(
-    conditional: ArrayLike, marginal: ArrayLike, *, strength: float | Fraction
+    conditional: ExactArray, marginal: ExactArray, *, strength: float | Fraction
 ) -> ConfidenceMinimum:
     r"""Return ``min_g -sum_y (p_y - lambda m_y) log g_y`` by an exponential-cone solver.
 
@@ -173,7 +174,7 @@ def confidence_minimum_cone(
     )
 
 
-def largest_strength(conditional: ArrayLike, marginal: ArrayLike) -> Fraction:
+def largest_strength(conditional: ExactArray, marginal: ExactArray) -> Fraction:
     r"""Return ``min_y p_y / m_y`` over m_y > 0: the largest lambda with a loss bounded below.
 
     It is at most 1, and 1 - gamma' of Lemma 1 if p_pi is 0 for some class.
@@ -207,7 +208,9 @@ def largest_strength(conditional: ArrayLike, marginal: ArrayLike) -> Fraction:
     return min(Fraction(x) / Fraction(y) for x, y in zip(p, m, strict=True) if y > 0)
 
 
-def clean_posterior(likelihoods: ArrayLike, corruption: ArrayLike, *, proportion: float) -> Numbers:
+def clean_posterior(
+    likelihoods: ExactArray, corruption: ExactArray, *, proportion: float | Fraction
+) -> Numbers:
     r"""Return ``q_i = gamma g_i / (gamma g_i + (1 - gamma) eps_i)``, the main EM's E-step.
 
     Parameters
@@ -254,7 +257,7 @@ def clean_posterior(likelihoods: ArrayLike, corruption: ArrayLike, *, proportion
     return posterior
 
 
-def clean_proportion(clean: ArrayLike) -> Fraction | float:
+def clean_proportion(clean: ExactArray) -> Fraction | float:
     r"""Return ``gamma = (1/N) sum_i q_i``, the main EM's M-step for the mixture weight.
 
     It maximises ``sum_i q_i log gamma + (1 - q_i) log(1 - gamma)``.
@@ -288,7 +291,7 @@ def clean_proportion(clean: ArrayLike) -> Fraction | float:
     return share if isinstance(share, Fraction) else float(share)
 
 
-def class_posterior(clean: ArrayLike, labels: ArrayLike, auxiliary: ArrayLike) -> Numbers:
+def class_posterior(clean: ExactArray, labels: ArrayLike, auxiliary: ExactArray) -> Numbers:
     r"""Return ``q_i(y) = q_i [y = y~_i] + (1 - q_i) f_i(y)``, the auxiliary EM's E-step as printed.
 
     Parameters
@@ -330,7 +333,7 @@ def class_posterior(clean: ArrayLike, labels: ArrayLike, auxiliary: ArrayLike) -
     return posterior
 
 
-def corruption_matrix(mass: ArrayLike, labels: ArrayLike) -> Numbers:
+def corruption_matrix(mass: ExactArray, labels: ArrayLike) -> Numbers:
     r"""Return ``T[y, c] = sum_{i : y~_i = c} mass_i(y) / sum_i mass_i(y)``, rows that sum to 1.
 
     The maximiser of ``sum_i sum_y mass_i(y) log T[y, y~_i]``: T of the paper for the posterior of
@@ -380,7 +383,7 @@ def corruption_matrix(mass: ArrayLike, labels: ArrayLike) -> Numbers:
 
 
 def corruption_likelihood(
-    auxiliary: ArrayLike, corruption: ArrayLike, labels: ArrayLike
+    auxiliary: ExactArray, corruption: ExactArray, labels: ArrayLike
 ) -> Numbers:
     r"""Return ``eps_i = sum_y f_i(y) T_c[y, y~_i]``, the chance of the label if it is corrupted.
 
@@ -423,7 +426,7 @@ def corruption_likelihood(
     return likelihood
 
 
-def _pair(conditional: ArrayLike, marginal: ArrayLike) -> tuple[Numbers, Numbers]:
+def _pair(conditional: ExactArray, marginal: ExactArray) -> tuple[Numbers, Numbers]:
     """Return two distributions over the same classes."""
     (p,) = probability_rows(np.asarray(conditional)[None], "conditional")
     (m,) = probability_rows(np.asarray(marginal)[None], "marginal")
@@ -434,7 +437,7 @@ def _pair(conditional: ArrayLike, marginal: ArrayLike) -> tuple[Numbers, Numbers
 
 
 def _coefficients(
-    conditional: ArrayLike, marginal: ArrayLike, strength: float | Fraction
+    conditional: ExactArray, marginal: ExactArray, strength: float | Fraction
 ) -> Sequence[Fraction]:
     """Return p_y - lambda m_y, exactly."""
     p, m = _pair(conditional, marginal)
@@ -442,7 +445,7 @@ def _coefficients(
     return [Fraction(x) - price * Fraction(y) for x, y in zip(p, m, strict=True)]
 
 
-def _array_of_unit_numbers(given: ArrayLike, name: str) -> Numbers:
+def _array_of_unit_numbers(given: ExactArray, name: str) -> Numbers:
     """Return an array of numbers in [0, 1]: fractions, or float64."""
     numbers = np.asarray(given)
     if numbers.dtype.kind == "f":
@@ -457,7 +460,7 @@ def _array_of_unit_numbers(given: ArrayLike, name: str) -> Numbers:
     return numbers
 
 
-def _unit_numbers(given: ArrayLike, name: str, n: int | None = None) -> Numbers:
+def _unit_numbers(given: ExactArray, name: str, n: int | None = None) -> Numbers:
     """Return a vector of numbers in [0, 1], of a length if one is given."""
     numbers = _array_of_unit_numbers(given, name)
     if numbers.ndim != 1 or numbers.size != (numbers.size if n is None else n) or not numbers.size:

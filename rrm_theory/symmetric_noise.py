@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rrm_theory._checks import (
+    ExactArray,
     class_indices,
     fraction_up_to_1,
     numbers_by_index,
@@ -148,11 +149,11 @@ def flip_noise(destinations: Sequence[Sequence[int]], *, rate: float | Fraction)
 
 
 def logit_gradient(
-    probabilities: ArrayLike,
+    probabilities: ExactArray,
     labels: ArrayLike,
     *,
     loss: MetaLoss,
-    transition: ArrayLike | None = None,
+    transition: ExactArray | None = None,
 ) -> Numbers:
     r"""Return ``sum_c T[y_j, c] d loss(c, p_j) / d z_j`` for every sample j.
 
@@ -205,7 +206,7 @@ def logit_gradient(
     return gradient
 
 
-def direction(transition: ArrayLike) -> Direction:
+def direction(transition: ExactArray) -> Direction:
     r"""Return alpha with ``E[noisy gradient] = alpha * clean gradient`` for a symmetric loss.
 
     It exists for all probabilities and labels iff the wrong classes of each label are equally
@@ -276,7 +277,7 @@ class BatchVariance:
 
 
 def batch_variance(
-    gradients: ArrayLike, labels: ArrayLike, *, rate: float | Fraction, batch: int
+    gradients: ExactArray, labels: ArrayLike, *, rate: float | Fraction, batch: int
 ) -> BatchVariance:
     r"""Return the variances of the mean of m draws, ``noisy <= clean + eta (2 - eta) rho^2 / m``.
 
@@ -369,7 +370,7 @@ def _identity(k: int) -> Numbers:
     return np.eye(k, dtype=int).astype(object)
 
 
-def _square(transition: ArrayLike, k: int | None = None) -> Numbers:
+def _square(transition: ExactArray, k: int | None = None) -> Numbers:
     """Return a checked transition matrix."""
     noise = probability_rows(transition, "transition")
     size = noise.shape[1] if k is None else k

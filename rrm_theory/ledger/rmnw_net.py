@@ -1,0 +1,444 @@
+"""RMNW-Net paper, Section 3: meta-gradients from noisy meta samples; theory.md C.1, C.2.
+
+p are the classifier's probabilities, one row a sample, y the true labels, eta the noise rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+from hypothesis import strategies as st
+
+from rrm_theory.ledger.claim import Comparison, Verdict, at_most, claim, equal, less
+from rrm_theory.ledger.definitions import Matrix, Rationals, mean
+from rrm_theory.ledger.instances import distributions, indices, positive, signed, unit, vectors
+from rrm_theory.symmetric_noise import (
+    DirectionOutcome,
+    MetaLoss,
+    batch_variance,
+    direction,
+    flip_noise,
+    logit_gradient,
+    uniform_noise,
+)
+
+HOLDS, CORRECTED, REFUTED = Verdict.HOLDS, Verdict.CORRECTED, Verdict.REFUTED
+BY_LABELS = "exact: sums over all K labels; gradients by the chain rule through p = softmax(z)"
+
+
+@st.composite
+def predictions(draw: st.DrawFn, *, most: int = 2, least_classes: int = 2) -> dict[str, Any]:
+    """Return probabilities without zeros, labels and a rate."""
+    k, m = draw(st.integers(least_classes, 4)), draw(st.integers(1, most))
+    return {
+        "p": tuple(draw(distributions(k, least=1)) for _ in range(m)),
+        "y": draw(indices(m, k)),
+        "eta": draw(unit),
+    }
+
+
+def absolute_gradient(p: Rationals, label: int) -> Rationals:
+    """Return d/dz of ``sum_k |p_k - [k = label]|``: dp_k/dz_i = p_k ([k = i] - p_i)."""
+    outer = [Fraction(-1 if k == label else 1) for k in range(len(p))]
+    return through_softmax(p, outer)
+
+
+def cross_entropy_gradient(p: Rationals, label: int) -> Rationals:
+    """Return d/dz of ``-log p_label``."""
+    outer = [-1 / p[k] if k == label else Fraction(0) for k in range(len(p))]
+    return through_softmax(p, outer)
+
+
+def through_softmax(p: Rationals, outer: Sequence[Fraction]) -> Rationals:
+    """Return ``sum_k outer_k dp_k/dz_i``."""
+    return tuple(
+        sum(
+            (o * x * ((k == i) - p[i]) for k, (o, x) in enumerate(zip(outer, p, strict=True))),
+            Fraction(0),
+        )
+        for i in range(len(p))
+    )
+
+
+def expected(gradients: Sequence[Rationals], chances: Sequence[Fraction]) -> Rationals:
+    """Return the mean of gradients by label."""
+    return tuple(
+        sum((chance * g for chance, g in zip(chances, column, strict=True)), Fraction(0))
+        for column in zip(*gradients, strict=True)
+    )
+
+
+def uniform_chances(label: int, k: int, eta: Fraction) -> list[Fraction]:
+    """Return p(noisy label = c): drawn anew with probability eta."""
+    return [(1 - eta) * (c == label) + eta / k for c in range(k)]
+
+
+def other_chances(label: int, k: int, eta: Fraction) -> list[Fraction]:
+    """Return p(noisy label = c): with probability eta another class, each as likely."""
+    return [1 - eta if c == label else eta / (k - 1) for c in range(k)]
+
+
+def scaled(vector: Rationals, factor: Fraction) -> Rationals:
+    """Return factor times vector."""
+    return tuple(factor * x for x in vector)
+
+
+def inner(a: Rationals, b: Rationals) -> Fraction:
+    """Return the inner product."""
+    return sum((x * y for x, y in zip(a, b, strict=True)), Fraction(0))
+
+
+@claim(
+    id="C.1.symmetric",
+    source="RMNW-Net paper, Eq. (6)",
+    statement="MAE is symmetric: sum over the classes c of ‖p - e_c‖₁ is constant, 2 (K - 1)",
+    hypotheses="p a distribution",
+    verdict=HOLDS,
+    method="exact",
+    instances=predictions(),
+)
+def symmetric(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """By the definition of the norm."""
+    for row in p:
+        k = len(row)
+        total = sum(abs(x - (i == c)) for c in range(k) for i, x in enumerate(row))
+        yield equal("sum_c ‖p - e_c‖₁", total, "2 (K - 1)", 2 * (k - 1))
+
+
+@claim(
+    id="C.1.uniform",
+    source="RMNW-Net paper, Theorem 1",
+    statement="Under uniform noise of rate eta, E[noisy meta-gradient] = (1 - eta) times the clean "
+    "one, for a symmetric loss",
+    hypotheses="a label is drawn anew, of all K classes, with probability eta; MAE on a softmax",
+    verdict=HOLDS,
+    method=BY_LABELS,
+    instances=predictions(),
+)
+def theorem_1(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """Sample by sample, so for every sum of them; and the toolkit's gradient."""
+    k = len(p[0])
+    rows = []
+    for row, label in zip(p, y, strict=True):
+        gradients = [absolute_gradient(row, c) for c in range(k)]
+        noisy = expected(gradients, uniform_chances(label, k, eta))
+        yield equal(
+            "E[noisy gradient]", noisy, "(1 - eta) clean", scaled(gradients[label], 1 - eta)
+        )
+        rows.append(noisy)
+    noise = uniform_noise(k, rate=eta)
+    ours = logit_gradient(p, y, loss=MetaLoss.ABSOLUTE, transition=noise)
+    yield equal("logit_gradient(p, y)", tuple(map(tuple, ours)), "E[noisy gradient]", tuple(rows))
+
+
+@claim(
+    id="C.1.cross-entropy",
+    source="RMNW-Net paper, Theorem 1 without its hypothesis (MNW-Net)",
+    statement="Cross-entropy too keeps the direction: the inner product of noisy and clean "
+    "gradient is positive",
+    hypotheses="uniform noise, eta < 1, clean gradient ≠ 0",
+    verdict=REFUTED,
+    method=BY_LABELS,
+    instances=predictions(most=1),
+    known=({"p": ((Fraction(3, 4), Fraction(1, 4)),), "y": (0,), "eta": Fraction(3, 4)},),
+    by_hand="The gradient for label c is p - e_c. Labels count from 0; label c has probability (1 "
+    "- eta)[c = y] + eta/K.",
+)
+def cross_entropy(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """It may even be reversed."""
+    if eta == 1:
+        return
+    k = len(p[0])
+    gradients = [cross_entropy_gradient(p[0], c) for c in range(k)]
+    clean = gradients[y[0]]
+    noisy = expected(gradients, uniform_chances(y[0], k, eta))
+    yield less("0", 0, "noisy · clean", inner(noisy, clean))
+
+
+@claim(
+    id="C.1.any-flip",
+    source="RMNW-Net paper, after Theorem 2: expectation over the flip map T(y) ≠ y",
+    statement="Averaged over a random flip to another class the gradient is C times the clean one, "
+    "C positive",
+    hypotheses="a symmetric loss; a label flips with probability eta, to each other class alike; "
+    "eta < 1",
+    verdict=CORRECTED,
+    method=BY_LABELS,
+    instances=predictions(most=1),
+    known=({"p": ((Fraction(1, 2), Fraction(1, 2)),), "y": (0,), "eta": Fraction(3, 4)},),
+    correction="C = 1 - eta K/(K - 1): zero at eta = (K - 1)/K, and beyond it the gradient is "
+    "reversed.",
+    corrected=lambda p, y, eta: flip_factor(p, y, eta),
+    by_hand="The MAE gradient for label c is 2 p_c (p - e_c). The label stays with probability 1 - "
+    "eta, else each other class has eta/(K - 1).",
+)
+def any_flip(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """The sign of the factor, read off the inner product."""
+    if eta == 1:
+        return
+    k = len(p[0])
+    gradients = [absolute_gradient(p[0], c) for c in range(k)]
+    noisy = expected(gradients, other_chances(y[0], k, eta))
+    clean = gradients[y[0]]
+    yield less(
+        "0", 0, "C = noisy · clean / clean · clean", inner(noisy, clean) / inner(clean, clean)
+    )
+
+
+def flip_factor(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """The factor, its sign, and the toolkit's."""
+    k = len(p[0])
+    factor = 1 - eta * k / (k - 1)
+    for row, label in zip(p, y, strict=True):
+        gradients = [absolute_gradient(row, c) for c in range(k)]
+        noisy = expected(gradients, other_chances(label, k, eta))
+        yield equal("E[noisy gradient]", noisy, "C clean", scaled(gradients[label], factor))
+    ours = direction(flip_noise([[c for c in range(k) if c != d] for d in range(k)], rate=eta))
+    yield equal("direction(T).factor", ours.factor, "1 - eta K/(K - 1)", factor)
+    reversed_ = ours.outcome is DirectionOutcome.REVERSED
+    yield equal("reversed", reversed_, "eta > (K - 1)/K", eta > Fraction(k - 1, k))
+
+
+@claim(
+    id="C.1.fixed-flip",
+    source="RMNW-Net paper, after Theorem 2, which says that its guarantee does not cover this",
+    statement="Under a fixed flip map too, a symmetric loss keeps the direction: noisy and clean "
+    "gradients are parallel",
+    hypotheses="one sample, K ≥ 3, y flips to y + 1 (mod K) with probability eta",
+    verdict=REFUTED,
+    method=BY_LABELS,
+    instances=predictions(most=1, least_classes=3),
+    by_hand="The MAE gradient for label c is 2 p_c (p - e_c). Two vectors are parallel iff all 2 "
+    "by 2 minors vanish.",
+)
+def fixed_flip(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """The largest minor."""
+    k, label = len(p[0]), y[0]
+    clean = absolute_gradient(p[0], label)
+    flipped = absolute_gradient(p[0], (label + 1) % k)
+    noisy = tuple((1 - eta) * a + eta * b for a, b in zip(clean, flipped, strict=True))
+    minors = [abs(noisy[i] * clean[j] - noisy[j] * clean[i]) for i in range(k) for j in range(i)]
+    yield equal("largest 2 by 2 minor of (noisy, clean)", max(minors), "zero", Fraction(0))
+
+
+@st.composite
+def noises(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a transition matrix of 2 to 4 classes in eighths, some of them uniform noise."""
+    k = draw(st.integers(2, 4))
+    eta = draw(unit)
+    alike = tuple(tuple(uniform_chances(y, k, eta)) for y in range(k))
+    rows = st.tuples(*[distributions(k) for _ in range(k)])
+    return {"T": draw(st.just(alike) | rows)}
+
+
+@claim(
+    id="C.1.which-noise",
+    source="ours, theory.md C.1",
+    statement="A factor that serves all labels and predictions exists iff each label's wrong "
+    "classes are equally likely and T[y, y] - T[y, c] is the same for all y",
+    hypotheses="MAE on a softmax",
+    verdict=HOLDS,
+    method=BY_LABELS + ", at p_c proportional to 2^c",
+    instances=noises(),
+)
+def which_noise(T: Matrix) -> Iterator[Comparison]:
+    """At one p without symmetries, all labels; the factor is read off the first."""
+    k = len(T)
+    p = tuple(Fraction(2**c, 2**k - 1) for c in range(k))
+    gradients = [absolute_gradient(p, c) for c in range(k)]
+    noisy = [expected(gradients, T[y]) for y in range(k)]
+    factor = noisy[0][0] / gradients[0][0]
+    parallel = all(noisy[y] == scaled(gradients[y], factor) for y in range(k))
+    alike = len({T[y][y] - T[y][c] for y in range(k) for c in range(k) if c != y}) == 1
+    yield equal("one factor serves all labels", parallel, "T[y, y] - T[y, c] is constant", alike)
+    yield equal("direction(T).factor", direction(T).factor, "it", factor if parallel else None)
+
+
+@st.composite
+def look_aheads(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a scalar model: training gradients, weights' slopes, meta targets, a step."""
+    n, m = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    return {
+        "alpha": draw(positive),
+        "train_gradients": draw(vectors(n)),
+        "weight_slopes": draw(vectors(n)),
+        "meta_targets": draw(vectors(m)),
+    }
+
+
+def look_ahead(
+    alpha: Fraction, train_gradients: Rationals, weight_slopes: Rationals, meta_targets: Rationals
+) -> tuple[Fraction, Fraction]:
+    """Return the derivative of sum_j l_j(w(Theta)) at Theta = 0, and Eq. (4)'s right side.
+
+    w(Theta) = -(alpha/n) sum_i (slope_i Theta) gradient_i, l_j(w) = (w - target_j)^2/2.
+    """
+    n = len(train_gradients)
+
+    def loss(theta: int) -> Fraction:
+        w = (
+            -alpha
+            / n
+            * sum(s * theta * g for s, g in zip(weight_slopes, train_gradients, strict=True))
+        )
+        return sum(((w - t) ** 2 / 2 for t in meta_targets), Fraction(0))
+
+    # The loss is a quadratic polynomial in Theta: its central difference is its derivative.
+    derivative = (loss(1) - loss(-1)) / 2
+    meta_gradient = mean([-t for t in meta_targets])
+    weighted = sum(
+        meta_gradient * g * s for g, s in zip(train_gradients, weight_slopes, strict=True)
+    )
+    return derivative, -alpha / n * weighted
+
+
+@claim(
+    id="C.1.equation-4",
+    source="RMNW-Net paper, Eq. (3) and Eq. (4)",
+    statement="∇_Theta sum_j l_j(w(Theta)) = -(alpha/n) sum_i (G · ∇l_i) ∂W_i/∂Theta with G the "
+    "mean of the m meta-gradients",
+    hypotheses="one look-ahead step; here one parameter w = 0, W_i = slope_i Theta, l_j(w) = (w - "
+    "target_j)²/2, Theta = 0",
+    verdict=CORRECTED,
+    method="exact: central difference of a quadratic polynomial",
+    instances=look_aheads(),
+    known=(
+        {
+            "alpha": Fraction(1),
+            "train_gradients": (Fraction(1),),
+            "weight_slopes": (Fraction(1),),
+            "meta_targets": (Fraction(1), Fraction(1)),
+        },
+    ),
+    correction="The right side lacks the factor m (or the left side 1/m); the direction is right.",
+    corrected=lambda **instance: with_factor_m(**instance),
+    by_hand="w(Theta) = -(alpha/n) sum_i slope_i gradient_i Theta. Left: its slope times the sum "
+    "of (0 - target_j). Right: times their mean.",
+)
+def equation_4(
+    alpha: Fraction, train_gradients: Rationals, weight_slopes: Rationals, meta_targets: Rationals
+) -> Iterator[Comparison]:
+    """Sum on the left, mean on the right."""
+    derivative, printed = look_ahead(alpha, train_gradients, weight_slopes, meta_targets)
+    yield equal("left side", derivative, "right side", printed)
+
+
+def with_factor_m(
+    alpha: Fraction, train_gradients: Rationals, weight_slopes: Rationals, meta_targets: Rationals
+) -> Iterator[Comparison]:
+    """The correction."""
+    derivative, printed = look_ahead(alpha, train_gradients, weight_slopes, meta_targets)
+    yield equal("left side", derivative, "m times the right side", len(meta_targets) * printed)
+
+
+@claim(
+    id="C.1.majority",
+    source="RMNW-Net paper, Section 4, Noise Rate (2/3 is printed as 0.67)",
+    statement="The true class is the most likely label iff eta < 1/2 (flip), eta < 2/3 (flip2), "
+    "eta < 1 (uniform)",
+    hypotheses="K ≥ 3",
+    verdict=HOLDS,
+    method="exact: rows of the transition matrices",
+    instances=st.fixed_dictionaries(
+        {"K": st.integers(3, 6), "eta": unit | st.just(Fraction(2, 3))}
+    ),
+)
+def majority(K: int, eta: Fraction) -> Iterator[Comparison]:
+    """Strictly the most likely."""
+    for name, noise, threshold in (
+        ("flip", flip_noise([[(y + 1) % K] for y in range(K)], rate=eta), Fraction(1, 2)),
+        (
+            "flip2",
+            flip_noise([[(y + 1) % K, (y + 2) % K] for y in range(K)], rate=eta),
+            Fraction(2, 3),
+        ),
+        ("uniform", uniform_noise(K, rate=eta), Fraction(1)),
+    ):
+        ahead = all(noise[y, y] > max(noise[y, c] for c in range(K) if c != y) for y in range(K))
+        yield equal(f"{name}: true class ahead", ahead, f"eta < {threshold}", eta < threshold)
+
+
+@st.composite
+def gradient_tables(draw: st.DrawFn) -> dict[str, Any]:
+    """Return gradients by sample and label that sum to 0 over the labels, and their labels."""
+    m, k = draw(st.integers(1, 3)), draw(st.integers(2, 3))
+    table = []
+    for _ in range(m):
+        free = draw(vectors(k - 1, signed))
+        table.append((*free, -sum(free, Fraction(0))))
+    return {"gradients": tuple(table), "y": draw(indices(m, k)), "eta": draw(unit)}
+
+
+def draw_variances(
+    gradients: Matrix, y: tuple[int, ...], eta: Fraction
+) -> tuple[Fraction, Fraction]:
+    """Return the variance of one draw with true and with noisy labels, and no formula for it."""
+    found = []
+    for rate in (Fraction(0), eta):
+        law = [
+            (chance / len(gradients), g)
+            for row, label in zip(gradients, y, strict=True)
+            for chance, g in zip(uniform_chances(label, len(row), rate), row, strict=True)
+        ]
+        centre = sum(chance * g for chance, g in law)
+        found.append(sum((chance * (g - centre) ** 2 for chance, g in law), Fraction(0)))
+    return found[0], found[1]
+
+
+@claim(
+    id="C.2.variance",
+    source="RMNW-Net paper, Theorem 2, the constant hat sigma²",
+    statement="The noisy variance of a mini-batch is at most sigma² + 2 eta rho²/m",
+    hypotheses="a symmetric loss, gradients of norm at most rho, m independent draws with "
+    "independent uniform noise; here m = 1 and one parameter, as both sides scale with 1/m",
+    verdict=HOLDS,
+    method="exact: all samples and labels",
+    instances=gradient_tables(),
+)
+def variance(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """By enumeration, and the toolkit's variances."""
+    clean, noisy = draw_variances(gradients, y, eta)
+    largest = max(g * g for row in gradients for g in row)
+    yield at_most("noisy variance", noisy, "sigma² + 2 eta rho²", clean + 2 * eta * largest)
+    table = [[[g] for g in row] for row in gradients]
+    ours = batch_variance(table, list(y), rate=eta, batch=1)
+    yield equal("batch_variance(g)", (ours.clean, ours.noisy), "(clean, noisy)", (clean, noisy))
+
+
+@claim(
+    id="C.2.sharp",
+    source="ours, theory.md C.2",
+    statement="2 eta can be lowered to eta (2 - eta), and no further: one sample with gradients "
+    "rho, -rho attains it",
+    hypotheses="as in C.2.variance",
+    verdict=HOLDS,
+    method="exact: all samples and labels",
+    instances=gradient_tables(),
+)
+def sharp_variance(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """Valid for all, attained by one."""
+    clean, noisy = draw_variances(gradients, y, eta)
+    largest = max(g * g for row in gradients for g in row)
+    bound = eta * (2 - eta) * largest
+    yield at_most("noisy variance", noisy, "sigma² + eta (2 - eta) rho²", clean + bound)
+    rho = max(abs(g) for row in gradients for g in row)
+    none, attained = draw_variances(((rho, -rho),), (0,), eta)
+    yield equal(
+        "noisy variance of (rho, -rho)", attained, "sigma² + eta (2 - eta) rho²", none + bound
+    )
+
+
+CLAIMS = (
+    symmetric,
+    theorem_1,
+    cross_entropy,
+    any_flip,
+    fixed_flip,
+    which_noise,
+    equation_4,
+    majority,
+    variance,
+    sharp_variance,
+)
