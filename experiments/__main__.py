@@ -33,12 +33,10 @@ from experiments.store import (
     WORK,
     BrokenFileError,
     Store,
-    UnwritableError,
     one_line_per_key,
-    prepare_folder,
-    write_atomically,
 )
 from experiments.sweep import Sweep, sweep
+from rrm_theory._files import UnwritableError, prepare_folder, write_atomically
 
 FAILED, USAGE, OUT_OF_BUDGET, INTERRUPTED = 1, 2, 3, 130
 SECONDS = {"s": 1, "m": 60, "h": 3600}

@@ -7,11 +7,6 @@ is the best epoch on the clean test labels, which nobody can choose in practice.
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +15,7 @@ from experiments.data import Data
 from experiments.problem import Problem
 from experiments.spec import Run
 from experiments.train import Log
+from rrm_theory._provenance import provenance
 
 # On small networks a second thread makes torch slower.
 THREADS = 1
@@ -40,11 +36,11 @@ def accuracies(log: Log, problem: Problem) -> dict[str, float]:
 
 
 def result(
-    run: Run, data: Data, problem: Problem, log: Log, provenance: dict[str, Any]
+    run: Run, data: Data, problem: Problem, log: Log, made_by: dict[str, Any]
 ) -> dict[str, Any]:
     """Return everything about a finished run that is worth keeping, ready for JSON.
 
-    ``provenance`` is :func:`environment` as it was when the sweep started.
+    ``made_by`` is :func:`environment` as it was when the sweep started.
     """
     return {
         "key": run.key,
@@ -61,7 +57,7 @@ def result(
         "test_correct": log.test_correct,
         "validation_correct": log.validation_correct,
         "data_sha256": data.sha256,
-        "environment": provenance,
+        "environment": made_by,
     }
 
 
@@ -70,34 +66,4 @@ def environment() -> dict[str, Any]:
 
     Without git the last two are null.
     """
-    # Results are written while a sweep runs; they are not what produced them.
-    changes = _git("status", "--porcelain", "--", ".", ":!experiments/results")
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in VERSIONED},
-        "device": f"cpu ({_processor()})",
-        "threads": THREADS,
-        "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if changes is None else bool(changes),
-    }
-
-
-def _processor() -> str:
-    """Return the processor's name where the system tells it."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _git(*arguments: str) -> str | None:
-    """Return what git says in this checkout; None outside of one."""
-    top = Path(__file__).parent.parent
-    command = ["git", "-C", os.fspath(top), *arguments]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return answer.stdout.strip()
+    return {**provenance(VERSIONED), "threads": THREADS}

@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from experiments.spec import Run
+from rrm_theory._files import prepare_folder, write_atomically
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path("runs")
@@ -32,48 +32,12 @@ DIGEST_BYTES = 32
 _log = logging.getLogger(__name__)
 
 
-class UnwritableError(OSError):
-    """A folder cannot take files; raised before any training starts."""
-
-
 class BusyError(OSError):
     """Another process is training this run."""
 
 
 class BrokenFileError(ValueError):
     """A result or checkpoint is truncated, damaged or not ours; the message names its path."""
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` is at every moment the old file or the whole new one."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def prepare_folder(folder: Path) -> None:
-    """Make ``folder`` and prove that it takes files.
-
-    Raises
-    ------
-    UnwritableError
-        If it does not; the message names the folder and the system's reason.
-
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
-    except OSError as error:
-        msg = f"cannot write to {folder}: {error.strerror or error}. Choose another folder."
-        raise UnwritableError(msg) from error
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,16 @@
 """Files: atomic, named after their run, refused when damaged, impossible folders found early."""
 
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from experiments import store as storing
+
 from experiments.spec import Run
-from experiments.store import BrokenFileError, Store, UnwritableError, write_atomically
+from experiments.store import BrokenFileError, Store
+from rrm_theory._files import UnwritableError, write_atomically
 
 RUN = Run(dataset="digits", model="mlp", loss="cce", noise_rate=0.4, seed=0)
 
@@ -72,7 +74,7 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
         reached.append(path.read_bytes())
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(storing.os, "fsync", killed)
+    monkeypatch.setattr(os, "fsync", killed)
     with pytest.raises(KeyboardInterrupt):
         write_atomically(path, b"new")
     assert reached == [b"old"]

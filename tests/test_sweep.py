@@ -19,9 +19,10 @@ from experiments.data import load
 from experiments.outcome import result
 from experiments.problem import problem
 from experiments.spec import Run
-from experiments.store import Store, UnwritableError
+from experiments.store import Store
 from experiments.sweep import sweep
 from experiments.train import train
+from rrm_theory._files import UnwritableError
 
 ROOT = Path(__file__).parent.parent
 QUIET = Console(file=io.StringIO())

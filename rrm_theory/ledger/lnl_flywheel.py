@@ -315,6 +315,14 @@ def posterior_of_clean(
     verdict=CORRECTED,
     method="exact: the joint law of (s, y, y~), enumerated",
     instances=seen(),
+    known=(
+        {
+            "f": (Fraction(1, 2), Fraction(1, 2)),
+            "T_c": ((Fraction(0), Fraction(1)), (Fraction(1), Fraction(0))),
+            "share": Fraction(1, 2),
+            "label": 0,
+        },
+    ),
     correction="p(y | x, y~) = q(s = 1) [y = y~] + q(s = 0) f(y) T_c[y, y~]/eps; as printed iff "
     "T_c[y, y~] is the same for all y: iff a wrong label says nothing about the class.",
     corrected=lambda f, T_c, share, label: with_corruption(f, T_c, share, label),

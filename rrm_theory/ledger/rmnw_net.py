@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 
 from rrm_theory.ledger.claim import Comparison, Verdict, at_most, claim, equal, less
 from rrm_theory.ledger.definitions import Matrix, Rationals, mean
-from rrm_theory.ledger.instances import distributions, indices, positive, signed, unit, vectors
+from rrm_theory.ledger.instances import (
+    distributions,
+    indices,
+    open_unit,
+    positive,
+    signed,
+    unit,
+    vectors,
+)
 from rrm_theory.symmetric_noise import (
     DirectionOutcome,
     MetaLoss,
@@ -29,13 +37,20 @@ BY_LABELS = "exact: sums over all K labels; gradients by the chain rule through 
 
 
 @st.composite
-def predictions(draw: st.DrawFn, *, most: int = 2, least_classes: int = 2) -> dict[str, Any]:
+def predictions(
+    draw: st.DrawFn,
+    /,
+    *,
+    most: int = 2,
+    least_classes: int = 2,
+    rates: st.SearchStrategy[Fraction] = unit,
+) -> dict[str, Any]:
     """Return probabilities without zeros, labels and a rate."""
     k, m = draw(st.integers(least_classes, 4)), draw(st.integers(1, most))
     return {
         "p": tuple(draw(distributions(k, least=1)) for _ in range(m)),
         "y": draw(indices(m, k)),
-        "eta": draw(unit),
+        "eta": draw(rates),
     }
 
 
@@ -206,10 +221,10 @@ def flip_factor(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Compar
     source="RMNW-Net paper, after Theorem 2, which says that its guarantee does not cover this",
     statement="Under a fixed flip map too, a symmetric loss keeps the direction: noisy and clean "
     "gradients are parallel",
-    hypotheses="one sample, K ≥ 3, y flips to y + 1 (mod K) with probability eta",
+    hypotheses="one sample, K ≥ 3, y flips to y + 1 (mod K) with probability eta in (0, 1)",
     verdict=REFUTED,
     method=BY_LABELS,
-    instances=predictions(most=1, least_classes=3),
+    instances=predictions(most=1, least_classes=3, rates=open_unit),
     by_hand="The MAE gradient for label c is 2 p_c (p - e_c). Two vectors are parallel iff all 2 "
     "by 2 minors vanish.",
 )

@@ -411,7 +411,7 @@ def retuned_models(draw: st.DrawFn) -> dict[str, Any]:
     instances=retuned_models(),
     known=(
         {
-            "losses": (tuple(map(Fraction, (1, 2, 5))), tuple(map(Fraction, (0, 3, 5)))),
+            "losses": (tuple(map(Fraction, (1, 2, 3))), tuple(map(Fraction, (0, 3, 4)))),
             "contamination": Fraction(1, 3),
         },
     ),
