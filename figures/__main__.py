@@ -11,7 +11,7 @@ import matplotlib as mpl
 
 from experiments.demo import demo_store
 from experiments.store import RESULTS, WORK
-from figures import face, trajectories, weights
+from figures import face, theory, trajectories, weights
 from figures.style import save
 
 GALLERY = Path(__file__).parent / "gallery"
@@ -20,6 +20,7 @@ FIGURES = {
     "trajectories": ("demo_trajectories", trajectories.draw),
     "weights": ("demo_weights", weights.draw),
     "face": ("optimal_face", lambda _: face.draw()),
+    **{one.file: (one.file, lambda _, draw=one.draw: draw()) for one in theory.FIGURES},
 }
 
 

@@ -32,8 +32,8 @@ DISCREPANCY, NO_ANSWER, USAGE, INTERRUPTED = 1, 1, 2, 130
 # Instances a claim.
 QUICK, USUAL, DEEP = 200, 1000, 5000
 VERSIONED = ("cvxpy", "highspy", "hypothesis", "numpy", "scipy")
-# More vertices than this are written as a power.
-COUNTABLE = 10**12
+# From 2 to this power on, vertices are not written out.
+COUNTABLE = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -152,21 +152,19 @@ def _chosen(claims: Sequence[Claim], ids: Sequence[str] | None) -> Sequence[Clai
 
 def _print(findings: Findings, console: Console) -> None:
     """Print the table, then every counterexample, then the sum."""
-    from rrm_theory.ledger import Verdict
-    from rrm_theory.ledger.report import summary
+    from rrm_theory.ledger.report import residual, summary
 
     grid = Table("id", "source", "verdict")
     for name in ("instances", "worst residual", "seconds"):
         grid.add_column(name, justify="right")
     for finding in findings:
-        held = finding.verdict is not Verdict.REFUTED
         note = "" if finding.as_declared else f" (declared: {finding.claim.verdict.value})"
         grid.add_row(
             finding.claim.id,
             finding.claim.source,
             finding.verdict.value + note,
             str(finding.instances),
-            f"{finding.residual:.0e}" if held else "-",
+            residual(finding),
             f"{finding.seconds:.2f}",
         )
     console.print(grid)
@@ -206,7 +204,8 @@ def _pictures() -> Sequence[Picture]:
         from figures.theory import pictures
     except ImportError:
         return ()
-    return pictures()
+    drawn: Sequence[Picture] = pictures()
+    return drawn
 
 
 def _solve(options: argparse.Namespace, console: Console) -> int:
@@ -237,7 +236,8 @@ def _print_solution(answer: Relaxation, console: Console) -> None:
     face = optimal_face(answer.losses, gamma=answer.gamma)
     proof = answer.certificate()
     n, minimum = answer.losses.size, float(answer.losses.min())
-    vertices = face.n_vertices
+    exponent = face.n_vertices.bit_length() - 1
+    countable = exponent < COUNTABLE
     rows: list[tuple[str, Any]] = [
         ("N", n),
         ("gamma", answer.gamma),
@@ -251,10 +251,7 @@ def _print_solution(answer: Relaxation, console: Console) -> None:
         ("multiplier", answer.multiplier),
         ("outcome", answer.outcome.value),
         ("dimension of the optimal face", face.dimension),
-        (
-            "its vertices",
-            vertices if vertices < COUNTABLE else f"about 2^{vertices.bit_length() - 1}",
-        ),
+        ("its vertices", face.n_vertices if countable else f"at least 2^{exponent}"),
         ("certificate: lower", float(proof.lower)),
         ("certificate: gap, exact", proof.gap),
     ]

@@ -41,6 +41,8 @@ TESTS = {
     "certificate": ["tests/test_certificate.py"],
     "capped": ["tests/test_a9_capped.py"],
     "wasserstein": ["tests/test_proposition_3_1_wasserstein.py"],
+    "symmetric_noise": ["tests/test_theorem_1_symmetric_noise.py"],
+    "confidence": ["tests/test_lemma_1_confidence.py"],
     "_exact": [
         "tests/test_corollary_3_1_1_weights.py",
         "tests/test_section_3_5_1_contamination.py",

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-
 from experiments.spec import Run
 from experiments.store import BrokenFileError, Store
 from rrm_theory._files import UnwritableError, write_atomically

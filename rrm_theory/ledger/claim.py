@@ -207,7 +207,7 @@ class Finding:
     verdict
         What was found, whatever the claim declares.
     instances
-        How many were tried.
+        How many were tried that fulfil the hypotheses.
     residual
         The largest residual of a comparison that held, relative; 0 where all were exact.
     counterexample

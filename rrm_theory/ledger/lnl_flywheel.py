@@ -197,6 +197,37 @@ def three(p: Rationals, m: Rationals) -> Iterator[Comparison]:
     yield from beyond_every_bound(coefficients(p, m, Fraction(3)), Fraction(1000))
 
 
+@st.composite
+def labellings(draw: st.DrawFn) -> dict[str, Any]:
+    """Return one label for each of two or three inputs, and a price below 1."""
+    k = draw(st.integers(2, 3))
+    return {"labels": draw(indices(draw(st.integers(2, 3)), k)), "price": draw(open_unit)}
+
+
+@claim(
+    id="C.3.empirical",
+    source="LNL-flywheel paper, Eq. (8) and Eq. (9), the loss that is trained",
+    statement="With one label for each distinct input and lambda < 1 (price), the training loss L "
+    "has a lower bound B",
+    hypotheses="p(y) the frequencies of the labels; g free at every input, as in Lemma 1",
+    verdict=REFUTED,
+    method=BY_POWERS,
+    instances=labellings(),
+    by_hand="At the first input p(y | x) is 1 for its label and 0 for any other, so every other "
+    "class that occurs has the negative coefficient -lambda p(y); g is uniform at the other "
+    "inputs. Lemma 1's mixture, where every class has probability at least (1 - gamma')/K, never "
+    "occurs in the data: what bounds the loss is the network. (d and the bound exp(-d B) = 1000 "
+    "as in C.3.three.)",
+)
+def empirical(labels: tuple[int, ...], price: Fraction) -> Iterator[Comparison]:
+    """The first input's part of the loss, if another label occurs."""
+    k = max(labels) + 1
+    m = tuple(Fraction(labels.count(y), len(labels)) for y in range(k))
+    p = tuple(Fraction(y == labels[0]) for y in range(k))
+    if len(set(labels)) > 1:
+        yield from beyond_every_bound(coefficients(p, m, price), Fraction(1000))
+
+
 @claim(
     id="C.3.cone",
     source="ours, theory.md C.3",
@@ -361,6 +392,108 @@ def with_corruption(f: Rationals, T_c: Matrix, share: Fraction, label: int) -> I
     yield equal("printed q(y) is right", printed == exact, "T_c[y, y~] the same for all y", flat)
 
 
+@claim(
+    id="C.4.share",
+    source="LNL-flywheel paper, after Eq. (1), and Section 4.1: gamma is the ratio of clean labels",
+    statement="The fraction of labels that are right is gamma (share)",
+    hypotheses="p_pi certain and right, eps = 1/K",
+    verdict=CORRECTED,
+    method="exact: the mixture's probability of the true class",
+    instances=st.fixed_dictionaries({"K": st.integers(2, 5), "share": open_unit}),
+    correction="It is gamma + (1 - gamma)/K: uniform corruption hits the true class too.",
+    corrected=lambda K, share: share_of_right_labels(K, share),
+    by_hand="p(true class) = gamma 1 + (1 - gamma) 1/K.",
+)
+def share_of_clean(K: int, share: Fraction) -> Iterator[Comparison]:
+    """Clean is not the same as right."""
+    yield equal("p(label is right)", share + (1 - share) / K, "gamma", share)
+
+
+def share_of_right_labels(K: int, share: Fraction) -> Iterator[Comparison]:
+    """Count over the joint law of (s, label) with class 0 the true one."""
+    certain = tuple(Fraction(y == 0) for y in range(K))
+    law = joint(certain, ((Fraction(1, K),) * K,) * K, share, 0)
+    yield equal(
+        "p(label is right)", sum(law.values()), "gamma + (1 - gamma)/K", share + (1 - share) / K
+    )
+
+
+@st.composite
+def auxiliary_models(draw: st.DrawFn) -> dict[str, Any]:
+    """Return f and labels of up to three samples, T, and probabilities of being clean."""
+    k, n = draw(st.integers(2, 3)), draw(st.integers(1, 3))
+    return {
+        "f": tuple(draw(distributions(k, least=1)) for _ in range(n)),
+        "T": tuple(draw(distributions(k)) for _ in range(k)),
+        "labels": draw(indices(n, k)),
+        "q": draw(st.lists(unit, min_size=n, max_size=n).map(tuple)),
+    }
+
+
+def likelihood(f: Matrix, T: Matrix, labels: tuple[int, ...]) -> Fraction:
+    """Return ``prod_i sum_y f_i(y) T[y, label_i]``."""
+    answer = Fraction(1)
+    for row, label in zip(f, labels, strict=True):
+        answer *= sum((x * T[y][label] for y, x in enumerate(row)), Fraction(0))
+    return answer
+
+
+def m_step(posterior: Matrix, labels: tuple[int, ...]) -> Fraction | None:
+    """Return the likelihood after the exact maximisation of Eq. (12), None if a class is empty."""
+    if any(sum(column) == 0 for column in zip(*posterior, strict=True)):
+        return None
+    matrix_ = corruption_matrix(posterior, list(labels))
+    return likelihood(posterior, tuple(map(tuple, matrix_)), labels)
+
+
+@claim(
+    id="C.4.monotone",
+    source="LNL-flywheel paper, Section 3.3: the auxiliary cycle is an EM, “cooperative” for one "
+    "objective",
+    statement="A cycle of Eq. (11) and the M-steps never lowers the likelihood prod_i sum_y f_i(y) "
+    "T[y, y~_i]",
+    hypotheses="f free at every sample; exact M-steps: f_i = q_i(·), T as printed; every class has "
+    "mass",
+    verdict=CORRECTED,
+    method="exact: the likelihood before and after",
+    instances=auxiliary_models(),
+    known=(
+        {
+            "f": ((Fraction(2, 3), Fraction(1, 3)), (Fraction(1, 3), Fraction(2, 3))),
+            "T": ((Fraction(1), Fraction(0)), (Fraction(0), Fraction(1))),
+            "labels": (0, 1),
+            "q": (Fraction(0), Fraction(0)),
+        },
+    ),
+    correction="With the posterior f_i(y) T[y, y~_i] / sum in place of Eq. (11), which leaves out "
+    "T, it does not.",
+    corrected=lambda f, T, labels, q: with_posterior(f, T, labels, q),
+    by_hand="q(y) = q_i [y = y~_i] + (1 - q_i) f_i(y); new T[y, c] is the share of label c in the "
+    "mass of class y; multiply out.",
+)
+def monotone(f: Matrix, T: Matrix, labels: tuple[int, ...], q: Rationals) -> Iterator[Comparison]:
+    """One cycle as printed."""
+    after = m_step(tuple(map(tuple, class_posterior(list(q), list(labels), f))), labels)
+    if after is not None:
+        yield at_most("likelihood before", likelihood(f, T, labels), "after the cycle", after)
+
+
+def with_posterior(
+    f: Matrix, T: Matrix, labels: tuple[int, ...], q: Rationals
+) -> Iterator[Comparison]:
+    """One cycle of EM."""
+    before = likelihood(f, T, labels)
+    if before == 0:
+        return
+    posterior = tuple(
+        normalised(tuple(x * T[y][label] for y, x in enumerate(row)))
+        for row, label in zip(f, labels, strict=True)
+    )
+    after = m_step(posterior, labels)
+    if after is not None:
+        yield at_most("likelihood before", before, "after the cycle", after)
+
+
 @st.composite
 def observations(draw: st.DrawFn) -> dict[str, Any]:
     """Return q, labels and f of up to four samples, and distributions to compare with."""
@@ -424,10 +557,13 @@ CLAIMS = (
     lemma_1,
     positive_part,
     three,
+    empirical,
     cone,
     trivial,
     posterior_of_clean,
     posterior_of_class,
+    share_of_clean,
+    monotone,
     proportion,
     matrix,
 )

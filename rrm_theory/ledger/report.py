@@ -118,6 +118,13 @@ _PLURAL = {
 }
 
 
+def residual(finding: Finding) -> str:
+    """Return the worst residual of what holds; nothing is left of what is refuted."""
+    if finding.verdict is Verdict.REFUTED:
+        return "-"
+    return f"{finding.residual:.0e}" if finding.residual else "0"
+
+
 def markdown(record: Mapping[str, Any]) -> str:
     """Return a table of what is not as printed, from the JSON of `as_json`."""
     lines = ["| claim | printed | verdict | smallest counterexample |", "| --- | --- | --- | --- |"]
@@ -214,12 +221,11 @@ def _row(finding: Finding) -> str:
     """Return a claim's line in the table."""
     claim = finding.claim
     wrong = "" if finding.as_declared else f" (declared: {claim.verdict.value})"
-    held = finding.verdict is not Verdict.REFUTED
     return (
         f'<tr><td><a href="#{claim.id}">{claim.id}</a></td><td>{_math(claim.source)}</td>'
         f"<td>{_badge(finding.verdict)}{wrong}</td>"
         f'<td class="n">{finding.instances}</td>'
-        f'<td class="n">{f"{finding.residual:.0e}" if held and finding.residual else "0" if held else "–"}</td>'
+        f'<td class="n">{residual(finding)}</td>'
         f'<td class="n">{finding.seconds:.2f}</td></tr>'
     )
 
@@ -295,8 +301,8 @@ def _math(text: str) -> str:
 
     Examples
     --------
-    >>> _math("R_gamma(c) = (1/N) sum_i min(c_i, c_min + gamma), m 2^b")
-    'R<sub>γ</sub>(c) = (1/N) Σ<sub>i</sub> min(c<sub>i</sub>, c<sub>min</sub> + γ), m 2<sup>b</sup>'
+    >>> _math("(1/N) sum_i min(c_i, c_min + gamma), m 2^b")
+    '(1/N) Σ<sub>i</sub> min(c<sub>i</sub>, c<sub>min</sub> + γ), m 2<sup>b</sup>'
 
     """
 

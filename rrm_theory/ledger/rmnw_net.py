@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
@@ -251,8 +252,8 @@ def noises(draw: st.DrawFn) -> dict[str, Any]:
 @claim(
     id="C.1.which-noise",
     source="ours, theory.md C.1",
-    statement="A factor that serves all labels and predictions exists iff each label's wrong "
-    "classes are equally likely and T[y, y] - T[y, c] is the same for all y",
+    statement="A factor C that serves all labels and predictions exists iff T = C I + (1 - C)/K: "
+    "uniform noise of rate 1 - C, which may exceed 1, is all there is",
     hypotheses="MAE on a softmax",
     verdict=HOLDS,
     method=BY_LABELS + ", at p_c proportional to 2^c",
@@ -266,8 +267,11 @@ def which_noise(T: Matrix) -> Iterator[Comparison]:
     noisy = [expected(gradients, T[y]) for y in range(k)]
     factor = noisy[0][0] / gradients[0][0]
     parallel = all(noisy[y] == scaled(gradients[y], factor) for y in range(k))
-    alike = len({T[y][y] - T[y][c] for y in range(k) for c in range(k) if c != y}) == 1
-    yield equal("one factor serves all labels", parallel, "T[y, y] - T[y, c] is constant", alike)
+    c_factor = T[0][0] - T[0][1]
+    alike = all(
+        T[y][c] == c_factor * (c == y) + (1 - c_factor) / k for y in range(k) for c in range(k)
+    )
+    yield equal("one factor serves all labels", parallel, "T = C I + (1 - C)/K", alike)
     yield equal("direction(T).factor", direction(T).factor, "it", factor if parallel else None)
 
 
@@ -348,37 +352,55 @@ def with_factor_m(
     yield equal("left side", derivative, "m times the right side", len(meta_targets) * printed)
 
 
+THRESHOLDS = {"flip": Fraction(1, 2), "flip2": Fraction(2, 3), "uniform": Fraction(1)}
+
+
+def rows_of_noise(k: int, eta: Fraction) -> Iterator[tuple[str, Fraction, Fraction]]:
+    """Yield kind of noise, chance of the true class, largest chance of another one."""
+    for name, noise in (
+        ("flip", flip_noise([[(y + 1) % k] for y in range(k)], rate=eta)),
+        ("flip2", flip_noise([[(y + 1) % k, (y + 2) % k] for y in range(k)], rate=eta)),
+        ("uniform", uniform_noise(k, rate=eta)),
+    ):
+        yield name, noise[0, 0], max(noise[0, c] for c in range(1, k))
+
+
 @claim(
     id="C.1.majority",
     source="RMNW-Net paper, Section 4, Noise Rate (2/3 is printed as 0.67)",
-    statement="The true class is the most likely label iff eta < 1/2 (flip), eta < 2/3 (flip2), "
-    "eta < 1 (uniform)",
-    hypotheses="K ≥ 3",
-    verdict=HOLDS,
-    method="exact: rows of the transition matrices",
+    statement="From eta ≥ 1/2 (flip), 2/3 (flip2), 1 (uniform) on a noisy class is in the "
+    "majority: more likely than the true one",
+    hypotheses="K ≥ 3, eta ≤ 1",
+    verdict=CORRECTED,
+    method="exact: a row of each transition matrix; all rows are alike",
     instances=st.fixed_dictionaries(
         {"K": st.integers(3, 6), "eta": unit | st.just(Fraction(2, 3))}
     ),
+    correction="The true class is strictly the most likely label iff eta is below these numbers; "
+    "at them it ties, and under uniform noise no class ever exceeds it.",
+    corrected=lambda K, eta: true_class_ahead(K, eta),
+    by_hand="At the printed rate both classes are equally likely.",
 )
 def majority(K: int, eta: Fraction) -> Iterator[Comparison]:
-    """Strictly the most likely."""
-    for name, noise, threshold in (
-        ("flip", flip_noise([[(y + 1) % K] for y in range(K)], rate=eta), Fraction(1, 2)),
-        (
-            "flip2",
-            flip_noise([[(y + 1) % K, (y + 2) % K] for y in range(K)], rate=eta),
-            Fraction(2, 3),
-        ),
-        ("uniform", uniform_noise(K, rate=eta), Fraction(1)),
-    ):
-        ahead = all(noise[y, y] > max(noise[y, c] for c in range(K) if c != y) for y in range(K))
-        yield equal(f"{name}: true class ahead", ahead, f"eta < {threshold}", eta < threshold)
+    """At and above the thresholds."""
+    for name, own, other in rows_of_noise(K, eta):
+        if eta >= THRESHOLDS[name]:
+            yield less(f"{name}: p(true class)", own, "p(most likely other class)", other)
+
+
+def true_class_ahead(K: int, eta: Fraction) -> Iterator[Comparison]:
+    """Strictly, iff below the threshold."""
+    for name, own, other in rows_of_noise(K, eta):
+        below = eta < THRESHOLDS[name]
+        yield equal(f"{name}: true class ahead", own > other, "eta below its threshold", below)
+        if name == "uniform":
+            yield at_most("uniform: p(other class)", other, "p(true class)", own)
 
 
 @st.composite
-def gradient_tables(draw: st.DrawFn) -> dict[str, Any]:
+def gradient_tables(draw: st.DrawFn, /, *, most: int = 3) -> dict[str, Any]:
     """Return gradients by sample and label that sum to 0 over the labels, and their labels."""
-    m, k = draw(st.integers(1, 3)), draw(st.integers(2, 3))
+    m, k = draw(st.integers(1, most)), draw(st.integers(2, 3))
     table = []
     for _ in range(m):
         free = draw(vectors(k - 1, signed))
@@ -445,6 +467,68 @@ def sharp_variance(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iter
     )
 
 
+@st.composite
+def second_passes(draw: st.DrawFn) -> dict[str, Any]:
+    """Return a parameter, a step and a rate."""
+    return {"t": draw(positive), "step": draw(positive), "eta": draw(open_unit)}
+
+
+@claim(
+    id="C.1.second-pass",
+    source="RMNW-Net paper, Theorem 1, applied along training on meta labels drawn once",
+    statement="On a second pass over the same noisy meta label, E[noisy gradient] = (1 - eta) "
+    "E[clean gradient]",
+    hypotheses="a symmetric loss: l(0, t) = t²/2, l(1, t) = -t²/2; true label 0, uniform noise, K "
+    "= 2; one gradient step on the noisy label before",
+    verdict=REFUTED,
+    method="exact: both labels",
+    instances=second_passes(),
+    by_hand="The noisy label is 1 with probability eta/2. Step: t becomes t - step t or t + step "
+    "t. There the gradient of the same label is t or -t of the new t; the clean one is the new "
+    "t. Theorem 1 needs a parameter that does not depend on the noise.",
+)
+def second_pass(t: Fraction, step: Fraction, eta: Fraction) -> Iterator[Comparison]:
+    """After the step the parameter knows the label."""
+    noisy = clean = Fraction(0)
+    for label, chance in ((0, 1 - eta / 2), (1, eta / 2)):
+        sign = 1 - 2 * label
+        after = t - step * sign * t
+        noisy += chance * sign * after
+        clean += chance * after
+    yield equal("E[noisy gradient]", noisy, "(1 - eta) E[clean gradient]", (1 - eta) * clean)
+
+
+@claim(
+    id="C.2.fixed-labels",
+    source="RMNW-Net paper, Theorem 2, for a meta set whose labels were corrupted once",
+    statement="The bound sigma² + 2 eta rho²/m also holds if the noisy labels are drawn once and "
+    "mini-batches with replacement",
+    hypotheses="as in C.2.variance, m = 2, but a sample has the same noisy label in every draw",
+    verdict=REFUTED,
+    method="exact: all labellings, all mini-batches",
+    instances=gradient_tables(most=2),
+    known=({"gradients": ((Fraction(1), Fraction(-1)),), "y": (0,), "eta": Fraction(1, 2)},),
+    by_hand="With one sample every mini-batch is that sample with its one label: averaging over m "
+    "draws averages nothing.",
+    effort=4,
+)
+def fixed_labels(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+    """The mean of two draws from one labelling, over all labellings."""
+    clean, _ = draw_variances(gradients, y, eta)
+    k, m = len(gradients[0]), len(gradients)
+    law = []
+    for labelling in product(range(k), repeat=m):
+        chance = Fraction(1)
+        for label, true in zip(labelling, y, strict=True):
+            chance *= uniform_chances(true, k, eta)[label]
+        seen = [row[label] for row, label in zip(gradients, labelling, strict=True)]
+        law += [(chance / m**2, (a + b) / 2) for a in seen for b in seen]
+    centre = sum(chance * g for chance, g in law)
+    variance_ = sum((chance * (g - centre) ** 2 for chance, g in law), Fraction(0))
+    largest = max(g * g for row in gradients for g in row)
+    yield at_most("variance, m = 2", variance_, "sigma² + 2 eta rho²/m", clean / 2 + eta * largest)
+
+
 CLAIMS = (
     symmetric,
     theorem_1,
@@ -454,6 +538,8 @@ CLAIMS = (
     which_noise,
     equation_4,
     majority,
+    second_pass,
     variance,
     sharp_variance,
+    fixed_labels,
 )

@@ -158,8 +158,8 @@ def _search(check: Check, claim: Claim, *, budget: int, seed: int) -> _Search:
     def refutes(instance: Instance) -> bool:
         nonlocal tried, worst
         comparison, residual = _first_false(check, instance)
-        # What follows the first counterexample only makes it smaller.
-        if not found:
+        # What follows the first counterexample only makes it smaller; what says nothing is no try.
+        if not found and residual is not None:
             tried, worst = tried + 1, max(worst, residual)
         if comparison is not None:
             found.append(instance)
@@ -193,13 +193,16 @@ def _search(check: Check, claim: Claim, *, budget: int, seed: int) -> _Search:
     )
 
 
-def _first_false(check: Check, instance: Instance) -> tuple[Comparison | None, float]:
-    """Return the first comparison that is false, and the largest residual of those before it."""
-    worst = 0.0
+def _first_false(check: Check, instance: Instance) -> tuple[Comparison | None, float | None]:
+    """Return the first comparison that is false, and the largest residual of those before it.
+
+    The residual is None if the instance does not fulfil the hypotheses: it yields no comparison.
+    """
+    worst = None
     for comparison in check(**instance):
         if not comparison.holds:
-            return comparison, worst
-        worst = max(worst, comparison.residual)
+            return comparison, worst or 0.0
+        worst = max(worst or 0.0, comparison.residual)
     return None, worst
 
 

@@ -83,6 +83,21 @@ def value(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 
 @claim(
+    id="A.1.shift",
+    source="ICLR paper, after Eq. (1): without loss of generality r(theta) = 0",
+    statement="A regulariser may be added to every loss: R_gamma(c + r) = R_gamma(c) + r",
+    hypotheses="gamma > 0, r any number",
+    verdict=HOLDS,
+    method="exact: all vertices of U's linear parts",
+    instances=weight_problems(r=lambda _: signed),
+)
+def shift(c: Rationals, gamma: Fraction, r: Fraction) -> Iterator[Comparison]:
+    """Weights sum to 1 (not so in Section 3.4, see B.2.shift)."""
+    raised, _ = minimum(tuple(x + r for x in c), gamma)
+    yield equal("R_gamma(c + r)", raised, "R_gamma(c) + r", minimum(c, gamma)[0] + r)
+
+
+@claim(
     id="A.1.nominal",
     source="ours, theory.md A.1",
     statement="With q_i instead of 1/N, R_gamma(c) = sum_i q_i min(c_i, c_min + gamma)",
@@ -407,6 +422,7 @@ def naive_comparison(c_min: Fraction, gamma: Fraction, c: Fraction) -> Iterator[
 CLAIMS = (
     two_forms,
     value,
+    shift,
     value_with_nominal,
     dual_optima,
     path,

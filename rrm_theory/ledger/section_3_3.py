@@ -173,6 +173,51 @@ def hull_needed(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 
 @claim(
+    id="A.3.arbitrary",
+    source="ICLR paper, after Theorem 3.1: at the break points “this classification can be "
+    "arbitrary”",
+    statement="Every choice of S1 in I_min and S2 in I_big gives minimisers: no U*_{S1,S2} is empty"
+    "Every choice of S1 in I_min and S2 in I_big gives minimisers: no U*_{S1,S2} is empty",
+    hypotheses="gamma > 0",
+    verdict=CORRECTED,
+    method=BY_CORNERS + "; a piece is a face of the argmin, so it is empty iff it has no vertex",
+    instances=weight_problems(most=4),
+    correction="U*_{S1,S2} is empty iff S1 = I_min and something must move: chi or S2 is not empty."
+    "U*_{S1,S2} is empty iff S1 = I_min and something must move: chi or S2 is not empty.",
+    corrected=lambda c, gamma: empty_pieces(c, gamma),
+    by_hand="With S1 = I_min nobody may receive what leaves chi.",
+)
+def arbitrary(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
+    """Count the empty pieces."""
+    empty = [pair for pair, found in pieces_with_vertices(c, gamma) if not found]
+    yield equal("empty pieces", len(empty), "none", 0)
+
+
+def pieces_with_vertices(
+    c: Rationals, gamma: Fraction
+) -> Iterator[tuple[tuple[tuple[int, ...], tuple[int, ...]], bool]]:
+    """Yield every (S1, S2) and whether its piece has a vertex."""
+    smallest, at_cut = tied(c, gamma)
+    _, vertices = minimum(c, gamma)
+    version = TheoremVersion.APPENDIX
+    for s1 in subsets(smallest):
+        for s2 in subsets(at_cut):
+            yield (
+                (s1, s2),
+                any(in_printed_piece(version, c, gamma, s1, s2, u) for u in vertices),
+            )
+
+
+def empty_pieces(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
+    """Decide emptiness piece by piece."""
+    smallest, _ = tied(c, gamma)
+    leaves = any(x > min(c) + gamma for x in c)
+    for (s1, s2), found in pieces_with_vertices(c, gamma):
+        empty = len(s1) == len(smallest) and (leaves or bool(s2))
+        yield equal("piece is empty", not found, "S1 = I_min and something must move", empty)
+
+
+@claim(
     id="A.3.removed",
     source="ICLR paper, after Theorem 3.1",
     statement="Points with c_i > c_min + gamma are down-weighted to zero",
@@ -354,6 +399,7 @@ CLAIMS = (
     earlier,
     collapse,
     hull_needed,
+    arbitrary,
     removed,
     no_reweighting,
     reweighting_at_equality,

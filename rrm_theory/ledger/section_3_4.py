@@ -142,6 +142,29 @@ def budget(J: Rationals, eps: Fraction, price: Fraction) -> Iterator[Comparison]
     yield equal("price is optimal", optimal, "in the interval", low <= price <= high)
 
 
+@st.composite
+def shifted_budgets(draw: st.DrawFn) -> dict[str, Any]:
+    """Return up to 4 losses, a radius and what is added to every loss."""
+    return {**draw(budgets()), "r": draw(nonnegative)}
+
+
+@claim(
+    id="B.2.shift",
+    source="ICLR paper, “without loss of generality r(theta) = 0” of Section 3.2, carried to "
+    "Section 3.4",
+    statement="A regulariser may be added to every loss: V_eps(J + r) = V_eps(J) + r",
+    hypotheses="J ≥ 0, r ≥ 0, eps ≥ 0",
+    verdict=REFUTED,
+    method="exact: all vertices of the weight program",
+    instances=shifted_budgets(),
+    by_hand="The weights of Section 3.4 need not sum to 1: removing weight removes r as well.",
+)
+def shifted(J: Rationals, eps: Fraction, r: Fraction) -> Iterator[Comparison]:
+    """Removed weight takes its share of r along."""
+    raised = weight_budget(tuple(x + r for x in J), eps)
+    yield equal("V_eps(J + r)", raised, "V_eps(J) + r", weight_budget(J, eps) + r)
+
+
 @claim(
     id="B.3.penalty",
     source="ICLR paper, Proposition 3.1; value ours, theory.md B.3",
@@ -416,9 +439,37 @@ def order_decided(c: Rationals, gamma: Fraction, gamma_theta: Fraction) -> Itera
     yield equal("relaxed_risk_dominates(c)", ours, "it", condition)
 
 
+@claim(
+    id="B.5.optimism",
+    source="ICLR paper, end of Section 3.4: RRM is “not as [optimistic] as the data-driven "
+    "Wasserstein approach”",
+    statement="L_RRM ≥ v_N: R_gamma(c) is at least the exact optimistic value",
+    hypotheses="gamma > 0, c ≥ 0, eps > 0; here only weights may move, which makes v_N largest",
+    verdict=CORRECTED,
+    method="exact: all vertices of U's linear parts and of the weight program",
+    instances=weight_problems(most=4, shift=nonnegative, eps=lambda _: radii.filter(bool)),
+    known=({"c": (Fraction(0), Fraction(2)), "gamma": Fraction(1), "eps": Fraction(1, 8)},),
+    correction="True if RRM removes no more than the radius allows: |chi|/N ≤ eps implies "
+    "R_gamma(c) ≥ V_eps ≥ v_N.",
+    corrected=lambda c, gamma, eps: within_the_radius(c, gamma, eps),
+    by_hand="R_gamma is the mean of min(c_i, c_min + gamma); v_N = V_eps removes weight eps from "
+    "the largest loss.",
+)
+def optimism(c: Rationals, gamma: Fraction, eps: Fraction) -> Iterator[Comparison]:
+    """A low price against a small radius."""
+    yield at_most("v_N", weight_budget(c, eps), "R_gamma(c)", minimum(c, gamma)[0])
+
+
+def within_the_radius(c: Rationals, gamma: Fraction, eps: Fraction) -> Iterator[Comparison]:
+    """Removing chi alone is within the budget and costs less than moving it."""
+    if sum(x > min(c) + gamma for x in c) <= eps * len(c):
+        yield at_most("V_eps", weight_budget(c, eps), "R_gamma(c)", minimum(c, gamma)[0])
+
+
 CLAIMS = (
     optimistic,
     budget,
+    shifted,
     penalty,
     removed,
     same_value,
@@ -429,4 +480,5 @@ CLAIMS = (
     one_move_bounds,
     half_the_bound,
     order,
+    optimism,
 )
