@@ -112,8 +112,7 @@ def confidence_minimum(
         return ConfidenceMinimum(value=0.0, minimiser=None, outcome=ConfidenceOutcome.CONSTANT)
     g = tuple(a / total for a in coefficients)
     value = fsum(-float(a) * log(share) for a, share in zip(coefficients, g, strict=True) if a)
-    # No negative zero where g is certain.
-    return ConfidenceMinimum(value=value + 0.0, minimiser=g, outcome=ConfidenceOutcome.UNIQUE)
+    return ConfidenceMinimum(value=value, minimiser=g, outcome=ConfidenceOutcome.UNIQUE)
 
 
 def confidence_minimum_cone(
@@ -245,9 +244,9 @@ def clean_posterior(
     g = _unit_numbers(likelihoods, "likelihoods")
     everywhere = np.full(g.shape, corruption) if np.ndim(corruption) == 0 else corruption
     eps = _unit_numbers(everywhere, "corruption", g.size)
-    (share,) = _unit_numbers([proportion], "proportion")
-    if g.dtype == eps.dtype == object:
-        share = Fraction(share)
+    (given,) = _unit_numbers([proportion], "proportion")
+    exact = g.dtype == object and eps.dtype == object
+    share = Fraction(given) if exact else float(given)
     clean, wrong = share * g, (1 - share) * eps
     impossible = clean + wrong == 0
     if impossible.any():

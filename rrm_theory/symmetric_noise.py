@@ -209,8 +209,9 @@ def logit_gradient(
 def direction(transition: ExactArray) -> Direction:
     r"""Return alpha with ``E[noisy gradient] = alpha * clean gradient`` for a symmetric loss.
 
-    It exists for all probabilities and labels iff the wrong classes of each label are equally
-    likely, ``T[y, c] = t_y`` for c != y, and ``T[y, y] - t_y = alpha`` for all y.
+    It exists for all probabilities and labels iff ``T = alpha I + (1 - alpha)/K``: uniform noise,
+    of a rate 1 - alpha that may exceed 1. In `transition` that is ``T[y, y] - T[y, c] = alpha`` for
+    all y and c != y.
 
     Parameters
     ----------

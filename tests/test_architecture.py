@@ -60,8 +60,13 @@ def test_no_module_imports_itself_in_a_circle():
 
 
 def test_arrows_run_from_figures_to_experiments_to_theory():
-    """No package imports one above it."""
+    """No package imports one above it, but for the command line, which puts pictures on a page."""
     for name, targets in GRAPH.items():
+        if name == "rrm_theory.__main__":
+            assert targets & {one for one in MODULES if one.startswith("figures")} == {
+                "figures.theory"
+            }
+            continue
         level = PACKAGES.index(name.split(".")[0])
         for target in targets:
             assert PACKAGES.index(target.split(".")[0]) <= level, f"{name} imports {target}"

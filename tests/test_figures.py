@@ -8,7 +8,7 @@ import pytest
 
 from experiments.catalogue import DEMO_RRM
 from experiments.demo import demo_store
-from figures import face
+from figures import bounds, face, gamma_path, gap, simplex, theory
 from figures.__main__ import main
 from figures.demo import DemoRun
 from figures.face import corners
@@ -51,6 +51,7 @@ def test_all_pictures_are_written_as_png_and_pdf(folder, capsys):
         "demo_weights.pdf",
         "optimal_face.png",
         "optimal_face.pdf",
+        *(f"{one.file}.{suffix}" for one in theory.FIGURES for suffix in ("png", "pdf")),
     ]
     for path in printed:
         magic = path.read_bytes()[:4]
@@ -94,3 +95,71 @@ def test_an_unknown_figure_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["pie"])
     assert "unknown figure 'pie'; known: trajectories, weights, face" in capsys.readouterr().err
+
+
+def lines(axis):
+    """Return {label: (x, y)} of an axis."""
+    return {line.get_label(): line.get_data() for line in axis.get_lines()}
+
+
+def test_the_simplex_shows_point_triangle_and_segment():
+    """As gamma falls past the tie; the star is the even split."""
+    figure = simplex.draw()
+    counts = [len(lines(axis)["optimal face, vertices"][0]) - 1 for axis in figure.axes]
+    assert counts == [1, 3, 2]
+    (x,), (y,) = lines(figure.axes[2])["Corollary 3.1.1"]
+    assert (x, y) == pytest.approx((0.5, 0.0))
+
+
+def test_the_path_has_its_breaks():
+    """c_i - c_min for 0.5, 0.5, 1.5, 3.5, 3.5, 6.5, and the values there."""
+    figure = gamma_path.draw()
+    x, y = lines(figure.axes[0])["breaks $c_i - c_{min}$"]
+    assert list(x) == [1, 3, 6]
+    # (0.5 + 0.5 + 4 * 1.5) / 6, (2 * 0.5 + 1.5 + 3 * 3.5) / 6, the mean
+    assert list(y) == pytest.approx([7 / 6, 13 / 6, 16 / 6])
+
+
+def test_the_bounds_hold_left_and_fail_right():
+    """Left R >= V(gamma_theta) >= V_eps = v_N = one move; right v_N is far below and R too low."""
+    holds, fails = (lines(axis) for axis in bounds.draw().axes)
+    names = ("$R_\\gamma$", "$V(\\gamma_\\theta)$, as printed", "$V_\\epsilon$")
+    risk, priced, budget = (np.asarray(holds[name][1], dtype=float) for name in names)
+    exact, moved = holds["$v_N$, exact"][1], holds["one move a sample"][1]
+    assert (risk[0] >= priced - 1e-12).all()
+    assert (priced >= budget - 1e-12).all()
+    np.testing.assert_allclose(exact, budget, atol=1e-9)
+    np.testing.assert_allclose(moved, budget, atol=1e-6)
+    risk, priced, budget = (np.asarray(fails[name][1], dtype=float) for name in names)
+    exact, moved = np.array(fails["$v_N$, exact"][1]), np.array(fails["one move a sample"][1])
+    assert (budget - exact).max() > 1
+    assert (moved >= exact - 1e-6).all()
+    assert (moved - exact <= bounds.LOSSES.max() / len(bounds.LOSSES) + 1e-6).all()
+    assert (risk[0] < priced).any()
+    assert (risk[0] < exact).any()
+
+
+def test_the_gap_is_within_its_bound_and_beyond_half_of_it():
+    """For all random instances, and for the worst family."""
+    (axis,) = gap.draw().axes
+    found = lines(axis)
+    sizes, worst = found["worst family: one move short"]
+    limit = np.array(found["max J / N"][1])
+    assert (worst <= limit + 1e-9).all()
+    assert (worst >= limit / 2).all()
+    assert list(sizes) == list(gap.SIZES)
+    points = [
+        line.get_data()
+        for line in axis.get_lines()
+        if line.get_marker() == "." and len(line.get_xdata())
+    ]
+    assert points
+    for n, gaps in points:
+        assert (np.array(gaps) <= 1 / np.array(n) + 1e-6).all()
+
+
+def test_pictures_of_the_page_are_the_same_bytes_every_time():
+    """Self-contained SVG."""
+    (first, *_), (again, *_) = theory.pictures(), theory.pictures()
+    assert first == again
+    assert first.data_uri.startswith("data:image/svg+xml;base64,")

@@ -120,6 +120,7 @@ def test_the_cone_solver_agrees(problem, strength):
     program = confidence_minimum_cone(p, m, strength=strength)
     if ours.outcome is ConfidenceOutcome.UNBOUNDED:
         assert program.outcome is ConfidenceOutcome.UNBOUNDED
+        assert program.value == -math.inf
     else:
         assert program.value == pytest.approx(ours.value, abs=1e-6)
     if ours.outcome is ConfidenceOutcome.UNIQUE:
@@ -192,6 +193,34 @@ def test_floats_give_the_same_steps(problem):
         corruption_matrix(exact, labels).astype(float),
         atol=1e-14,
     )
+
+
+def test_a_class_that_never_occurs_bounds_nothing():
+    """m_y = 0 puts no price on y."""
+    assert largest_strength([HALF, HALF], [Fraction(1), Fraction(0)]) == HALF
+
+
+def test_a_certain_minimiser_costs_0():
+    """Not -0."""
+    value = confidence_minimum([1.0, 0.0], [0.5, 0.5], strength=0).value
+    assert math.copysign(1, value) == 1
+    assert value == 0
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "corruption", "proportion", "posterior"),
+    [
+        (Fraction(1, 3), Fraction(1, 3), 0.5, HALF),
+        (1 / 4, 1 / 4, HALF, 0.5),
+        (Fraction(1, 4), 1 / 4, HALF, 0.5),
+        (1 / 4, Fraction(1, 4), HALF, 0.5),
+    ],
+)
+def test_fractions_in_fractions_out(likelihood, corruption, proportion, posterior):
+    """One float makes the answer a float; clean and wrong may be equally likely."""
+    (answer,) = clean_posterior([likelihood], corruption, proportion=proportion)
+    assert answer == posterior
+    assert isinstance(answer, Fraction) == isinstance(posterior, Fraction)
 
 
 def test_corrupted_part_alone():

@@ -266,6 +266,12 @@ def test_the_sharp_bound_is_attained(rate, batch):
             r"gradients must sum to 0 over the classes, got \[Fraction\(1, 1\)\] for sample 0",
         ),
         (
+            lambda: batch_variance(
+                [[[1, 0], [-1, 0]], [[0, 1], [0, 0]]], [0, 0], rate=0.5, batch=1
+            ),
+            r"got \[Fraction\(0, 1\) Fraction\(1, 1\)\] for sample 1",
+        ),
+        (
             lambda: batch_variance([[1, -1]], [0], rate=0.5, batch=1),
             r"gradients must have shape \(M, K >= 2, P\), got \(1, 2\)",
         ),

@@ -43,7 +43,7 @@ class Comparison:
     Attributes
     ----------
     left_name, right_name
-        What the sides are, in symbols.
+        What the sides are, in symbols; the right one is empty if it is a plain value.
     left, right
         Their values: numbers (fractions where they are exact), truth values, or tuples.
     relation
@@ -85,7 +85,7 @@ class Comparison:
 
     def __str__(self) -> str:
         """Spell out both sides and whether the claim holds of them."""
-        claimed = f"{self.left_name} {self.relation.value} {self.right_name}"
+        claimed = f"{self.left_name} {self.relation.value} {self.right_name or spell(self.right)}"
         found = f"{spell(self.left)} {self.relation.value} {spell(self.right)}"
         return f"{claimed}: {found} is {'true' if self.holds else 'false'}"
 

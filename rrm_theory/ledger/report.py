@@ -126,21 +126,44 @@ def residual(finding: Finding) -> str:
 
 
 def markdown(record: Mapping[str, Any]) -> str:
-    """Return a table of what is not as printed, from the JSON of `as_json`."""
-    lines = ["| claim | printed | verdict | smallest counterexample |", "| --- | --- | --- | --- |"]
-    for one in record["claims"]:
-        if one["counterexample"] is not None:
-            found = one["counterexample"]
-            given = ", ".join(f"{name} = {_written(v)}" for name, v in found["instance"].items())
-            cells = (one["id"], one["source"], one["verdict"], f"{given}: {found['comparison']}")
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    counts = ", ".join(
-        f"{sum(one['verdict'] == verdict.value for one in record['claims'])} {_PLURAL[verdict]}"
-        for verdict in Verdict
-    )
-    tried = sum(one["instances"] for one in record["claims"])
-    lines += ["", f"{len(record['claims'])} claims, {tried:,} instances: {counts}."]
-    return "\n".join(lines) + "\n"
+    """Return verdicts by paper and a folded list of what is false, from the JSON of `as_json`."""
+    claims, verdicts = record["claims"], [verdict.value for verdict in Verdict]
+    lines = [f"| printed in | {' | '.join(verdicts)} |", "| --- | --- | --- | --- |"]
+    for paper, title in _PAPERS.items():
+        found = [one["verdict"] for one in claims if _paper(one["source"]) == paper]
+        counts = " | ".join(str(found.count(verdict)) for verdict in verdicts)
+        lines.append(f"| {title} | {counts} |")
+    false = [one for one in claims if one["counterexample"] is not None]
+    tried = sum(one["instances"] for one in claims)
+    lines += [
+        "",
+        f"{len(claims)} claims, {tried:,} instances, {record['seconds'] / 60:.1f} minutes.",
+        "",
+        f"<details><summary>The {len(false)} statements that are false as they stand</summary>",
+        "",
+        "| claim | where | verdict | smallest counterexample found |",
+        "| --- | --- | --- | --- |",
+    ]
+    for one in false:
+        found = one["counterexample"]
+        given = ", ".join(f"{name} = {_written(v)}" for name, v in found["instance"].items())
+        cells = (one["id"], one["source"], one["verdict"], f"{given}: {found['comparison']}")
+        lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join([*lines, "", "</details>"]) + "\n"
+
+
+_PAPERS = {
+    "ICLR paper": "ICLR paper",
+    "earlier version": "its earlier version",
+    "RMNW-Net paper": "RMNW-Net paper",
+    "LNL-flywheel paper": "LNL-flywheel paper",
+    "": "ours, or common practice",
+}
+
+
+def _paper(source: str) -> str:
+    """Return which paper prints a statement, empty if none does."""
+    return next(paper for paper in _PAPERS if source.startswith(paper))
 
 
 def _written(value: Any) -> str:
@@ -269,13 +292,20 @@ def _counterexample(title: str, found: Counterexample) -> str:
 
 def _sides(comparison: Comparison) -> str:
     """Return both sides of a comparison, their values, and what is claimed of them."""
-    relation = comparison.relation.value
-    return (
-        f"{_math(comparison.left_name)} = <b>{escape(spell(comparison.left))}</b> and "
-        f"{_math(comparison.right_name)} = <b>{escape(spell(comparison.right))}</b>, "
-        f"but the statement says {_math(comparison.left_name)} {escape(relation)} "
-        f"{_math(comparison.right_name)}"
+    left, right = _math(comparison.left_name), _math(comparison.right_name)
+    found, other = escape(spell(comparison.left)), escape(spell(comparison.right))
+    if isinstance(comparison.left, bool):
+        values = f"“{left}”: <b>{found}</b>"
+        if not right:
+            return f"{values}, but the statement says {other}"
+        return f"{values}, “{right}”: <b>{other}</b>, but the statement says that they agree"
+    relation = escape(comparison.relation.value)
+    sides = " and ".join(
+        f"{name} = <b>{value}</b>"
+        for name, value in ((left, found), (right, other))
+        if name not in ("", value)
     )
+    return f"{sides}, but the statement says {left} {relation} {right or other}"
 
 
 def _badge(verdict: Verdict) -> str:

@@ -236,7 +236,7 @@ def fixed_flip(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Compari
     flipped = absolute_gradient(p[0], (label + 1) % k)
     noisy = tuple((1 - eta) * a + eta * b for a, b in zip(clean, flipped, strict=True))
     minors = [abs(noisy[i] * clean[j] - noisy[j] * clean[i]) for i in range(k) for j in range(i)]
-    yield equal("largest 2 by 2 minor of (noisy, clean)", max(minors), "zero", Fraction(0))
+    yield equal("largest 2 by 2 minor of (noisy, clean)", max(minors), "", Fraction(0))
 
 
 @st.composite
@@ -426,7 +426,7 @@ def draw_variances(
 
 @claim(
     id="C.2.variance",
-    source="RMNW-Net paper, Theorem 2, the constant hat sigma²",
+    source="RMNW-Net paper, Theorem 2, its variance",
     statement="The noisy variance of a mini-batch is at most sigma² + 2 eta rho²/m",
     hypotheses="a symmetric loss, gradients of norm at most rho, m independent draws with "
     "independent uniform noise; here m = 1 and one parameter, as both sides scale with 1/m",

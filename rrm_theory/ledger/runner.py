@@ -98,7 +98,7 @@ def verify(
     Examples
     --------
     >>> from rrm_theory.ledger import CLAIMS
-    >>> (finding,) = verify([c for c in CLAIMS if c.id == "B.5.order"], budget=50)
+    >>> (finding,) = verify([c for c in CLAIMS if c.id == "B.5.order"], budget=200)
     >>> finding.verdict.value
     'holds with a correction'
     >>> print(finding.counterexample)
