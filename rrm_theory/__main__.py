@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DISCREPANCY, NO_ANSWER, USAGE, INTERRUPTED = 1, 1, 2, 130
 # Instances a claim.
-QUICK, USUAL, DEEP = 200, 1000, 5000
+QUICK, USUAL, DEEP = 200, 1000, 4000
 VERSIONED = ("cvxpy", "highspy", "hypothesis", "numpy", "scipy")
 # From 2 to this power on, vertices are not written out.
 COUNTABLE = 40

@@ -383,7 +383,7 @@ def test_the_committed_ledger_is_this_one():
     """Every claim as it is declared now, from a clean tree, with the deep budget."""
     record = committed()
     assert not record["environment"]["dirty"]
-    assert record["budget"] == 5000
+    assert record["budget"] == 4000
     declared = {one.id: (one.statement, one.verdict.value) for one in CLAIMS}
     assert {one["id"]: (one["statement"], one["verdict"]) for one in record["claims"]} == declared
 
