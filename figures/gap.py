@@ -69,7 +69,7 @@ def draw() -> Figure:
             "D-",
             color=CONTAMINATED,
             markersize=4,
-            label="worst family: one move short",
+            label="near the bound: one move short",
         )
         sizes = np.array(SIZES, dtype=float)
         axis.plot(sizes, 1 / sizes, color="black", label="max J / N")

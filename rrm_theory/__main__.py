@@ -7,6 +7,8 @@ import csv
 import difflib
 import io
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -15,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from rrm_theory import ContaminationOutcome, contamination_gamma, optimal_face, relax
 from rrm_theory._checks import Vector
-from rrm_theory._files import UnwritableError, prepare_folder, write_atomically
+from rrm_theory._files import prepare_folder, write_atomically
 from rrm_theory._provenance import provenance
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from rrm_theory.ledger.report import Picture
     from rrm_theory.relaxation import Relaxation
 
-DISCREPANCY, NO_ANSWER, USAGE, INTERRUPTED = 1, 1, 2, 130
+DISCREPANCY, NO_ANSWER, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 1, 2, 130, 141
 # Instances a claim.
 QUICK, USUAL, DEEP = 200, 1000, 4000
 VERSIONED = ("cvxpy", "highspy", "hypothesis", "numpy", "scipy")
@@ -36,14 +39,26 @@ VERSIONED = ("cvxpy", "highspy", "hypothesis", "numpy", "scipy")
 COUNTABLE = 40
 
 
+class _Console(Console):
+    """A console whose closed pipe is not taken for a discrepancy."""
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `main`; rich would exit with 1."""
+        raise BrokenPipeError
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     options = _parser().parse_args(arguments)
     # A table that is piped keeps its lines whole.
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    console = _Console() if sys.stdout.isatty() else _Console(width=160)
     try:
         code: int = options.command(options, console)
-    except (UnwritableError, FileNotFoundError, ValueError) as error:
+    except BrokenPipeError:
+        # Who reads has seen enough; nothing more can be printed, also not at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return USAGE
     except KeyboardInterrupt:
@@ -113,9 +128,11 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
     from rrm_theory.ledger import CLAIMS, verify
 
     claims = _chosen(CLAIMS, options.claim)
+    if options.json is not None and options.json == options.report:
+        msg = f"--json and --report must be two files, got {options.json} twice."
+        raise ValueError(msg)
     for path in (options.json, options.report):
-        if path is not None:
-            prepare_folder(path.parent)
+        _prepare(path)
     console.print(f"{len(claims)} claims, {options.budget} instances each, seed {options.seed}")
     bar = Progress(
         TextColumn("{task.description:24}"),
@@ -136,6 +153,16 @@ def _verify(options: argparse.Namespace, console: Console) -> int:
     return DISCREPANCY if findings.discrepancies else 0
 
 
+def _prepare(path: Path | None) -> None:
+    """Prove that a file can be written, before any work is done."""
+    if path is None:
+        return
+    if path.is_dir():
+        msg = f"{path} is a folder; name a file in it."
+        raise ValueError(msg)
+    prepare_folder(path.parent)
+
+
 def _chosen(claims: Sequence[Claim], ids: Sequence[str] | None) -> Sequence[Claim]:
     """Return the claims asked for, or all."""
     if ids is None:
@@ -147,7 +174,7 @@ def _chosen(claims: Sequence[Claim], ids: Sequence[str] | None) -> Sequence[Clai
             hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(by_id)}"
             msg = f"unknown claim {one!r}; {hint}"
             raise ValueError(msg)
-    return [by_id[one] for one in ids]
+    return [by_id[one] for one in dict.fromkeys(ids)]
 
 
 def _print(findings: Findings, console: Console) -> None:
@@ -161,7 +188,7 @@ def _print(findings: Findings, console: Console) -> None:
         note = "" if finding.as_declared else f" (declared: {finding.claim.verdict.value})"
         grid.add_row(
             finding.claim.id,
-            finding.claim.source,
+            escape(finding.claim.source),
             finding.verdict.value + note,
             str(finding.instances),
             residual(finding),
@@ -210,7 +237,7 @@ def _pictures() -> Sequence[Picture]:
 
 def _solve(options: argparse.Namespace, console: Console) -> int:
     """Print partition, value and certificate; write the weights where asked."""
-    losses = _read(options.file)
+    losses = _read(options.file, console)
     gamma = options.gamma
     if options.contamination is not None:
         tuned = contamination_gamma(losses, options.contamination)
@@ -222,7 +249,7 @@ def _solve(options: argparse.Namespace, console: Console) -> int:
         if options.weights.suffix not in (".npy", ".csv"):
             msg = f"weights must go to a .npy or .csv file, got {options.weights}."
             raise ValueError(msg)
-        prepare_folder(options.weights.parent)
+        _prepare(options.weights)
     answer = relax(losses, gamma=gamma)
     _print_solution(answer, console)
     if options.weights is not None:
@@ -261,32 +288,38 @@ def _print_solution(answer: Relaxation, console: Console) -> None:
     console.print(grid, markup=False)
 
 
-def _read(name: str) -> Vector:
+def _read(name: str, console: Console) -> Vector:
     """Return the losses of a file, or of standard input."""
     if name == "-":
-        return _numbers(sys.stdin.read(), "standard input")
+        return _numbers(sys.stdin.read(), "standard input", console)
     path = Path(name)
-    if path.suffix == ".npy":
-        try:
-            losses: Vector = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            msg = f"{path} is no array of numbers: {error}"
-            raise ValueError(msg) from error
-        return losses
-    return _numbers(path.read_text(), str(path))
+    try:
+        if path.suffix != ".npy":
+            return _numbers(path.read_text(encoding="utf-8-sig"), name, console)
+        losses = np.load(path, allow_pickle=False)
+    except (UnicodeDecodeError, EOFError) as error:
+        msg = f"{path} holds no losses: {error}"
+        raise ValueError(msg) from error
+    except ValueError as error:
+        msg = str(error) if str(path) in str(error) else f"{path} holds no losses: {error}"
+        raise ValueError(msg) from error
+    if not isinstance(losses, np.ndarray):
+        msg = f"{path} holds no array but an archive of arrays; save one of them."
+        raise ValueError(msg)
+    return losses
 
 
-def _numbers(text: str, name: str) -> Vector:
+def _numbers(text: str, name: str, console: Console) -> Vector:
     """Return one row or one column of numbers, after at most one line of names."""
     rows = [row for row in csv.reader(io.StringIO(text)) if any(cell.strip() for cell in row)]
-    if rows and not any(map(_is_number, rows[0])):
+    if len(rows) > 1 and all(map(_is_name, rows[0])):
+        console.print(f"{name}: took the first line for names: {', '.join(rows[0])}", markup=False)
         del rows[0]
     if len(rows) > 1 and any(len(row) > 1 for row in rows):
-        msg = (
-            f"{name} must hold one row or one column of losses, got {max(map(len, rows))} columns."
-        )
+        columns = max(map(len, rows))
+        msg = f"{name} must hold one row or one column of losses, got {columns} columns."
         raise ValueError(msg)
-    cells = [cell for row in rows for cell in row]
+    cells = [cell.strip() for row in rows for cell in row]
     for cell in cells:
         if not _is_number(cell):
             msg = f"{name} must hold numbers, got {cell!r}."
@@ -294,13 +327,18 @@ def _numbers(text: str, name: str) -> Vector:
     return np.array([float(cell) for cell in cells])
 
 
+def _is_name(cell: str) -> bool:
+    """Whether a cell reads like a column's name: a letter first, and no number such as inf."""
+    return re.match(r"[^\W\d]", cell.strip()) is not None and not _is_number(cell)
+
+
 def _is_number(cell: str) -> bool:
-    """Whether float() takes it."""
+    """Whether float() takes it; underscores, which Python allows, are for programs."""
     try:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell
 
 
 def _encoded(weights: Vector, suffix: str) -> bytes:

@@ -80,7 +80,7 @@ def _array(values: ExactArray, name: str) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except (TypeError, ValueError, RuntimeError) as error:
-        msg = f"{name} must be a vector of real numbers, got {type(values).__name__}: {error}"
+        msg = f"{name} must be an array of real numbers, got {type(values).__name__}: {error}"
         raise ValueError(msg) from error
 
 
@@ -255,21 +255,22 @@ def fraction_up_to_1(value: float | Fraction, name: str) -> Fraction:
 def probability_rows(given: ExactArray, name: str) -> NDArray[Any]:
     """Return ``given`` as a matrix whose rows lie in the simplex, fractions or float64.
 
-    Fractions (and integers) must sum to 1 exactly, floats up to a unit of rounding an entry.
+    Fractions (and integers) must sum to 1 exactly, floats up to a unit of rounding an entry, of
+    their own type.
     """
     rows = _array(given, name)
     if rows.ndim != 2 or 0 in rows.shape:
         msg = f"{name} must be a matrix, got shape {rows.shape}."
         raise ValueError(msg)
-    exact = rows.dtype.kind in "Oiu"
-    if exact:
+    slack = 0.0
+    if rows.dtype.kind in "Oiu":
         rows = numbers_by_index(rows, name)
     elif rows.dtype.kind == "f":
+        slack = rows.shape[1] * float(np.finfo(rows.dtype).eps)
         rows = rows.astype(np.float64)
     else:
         msg = f"{name} must be real numbers, got dtype {rows.dtype}."
         raise ValueError(msg)
-    slack = 0 if exact else rows.shape[1] * np.finfo(np.float64).eps
     for i, row in enumerate(rows):
         if not (row >= 0).all() or not abs(row.sum() - 1) <= slack:
             shown = ", ".join(map(str, row.tolist()))
@@ -278,15 +279,23 @@ def probability_rows(given: ExactArray, name: str) -> NDArray[Any]:
     return rows
 
 
-def numbers_by_index(given: NDArray[Any], name: str) -> NDArray[Any]:
+def numbers_by_index(given: ExactArray, name: str) -> NDArray[Any]:
     """Return an array of fractions, or raise a ValueError that shows the entry that is none."""
-    exact = np.empty(given.shape, dtype=object)
-    for index, value in np.ndenumerate(given):
+    numbers = _array(given, name)
+    exact = np.empty(numbers.shape, dtype=object)
+    for index, value in np.ndenumerate(numbers):
         if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not isfinite(value):
             msg = f"{name} must hold finite real numbers, got {value!r} at {index}."
             raise ValueError(msg)
         exact[index] = _plain(value) if isinstance(value, Rational) else Fraction(float(value))
     return exact
+
+
+def in_one_type(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+    """Return the arrays as they are if all hold fractions, in float64 if one holds floats."""
+    if all(array.dtype == object for array in arrays):
+        return arrays
+    return tuple(array.astype(np.float64) for array in arrays)
 
 
 def class_indices(labels: ArrayLike, samples: int, classes: int) -> NDArray[np.intp]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from math import fsum, inf, log
+from numbers import Rational, Real
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from rrm_theory._checks import (
     ExactArray,
     class_indices,
-    fraction_at_least_0,
+    in_one_type,
     numbers_by_index,
     probability_rows,
 )
@@ -36,7 +37,7 @@ class ConfidenceOutcome(Enum):
     CONSTANT = "All coefficients are 0: the loss is 0 for every distribution."
     UNBOUNDED = (
         "A coefficient p_y - lambda m_y is negative: the loss falls without end as g_y -> 0. "
-        "Lower the strength to largest_strength or below."
+        "Lower the strength to largest_strength, as the fraction it is, or below."
     )
     NOT_SOLVED = "The solver gave up; value and minimiser are None."
 
@@ -76,12 +77,12 @@ def confidence_minimum(
     marginal
         m = p(y), shape (K,), probabilities; uniform in Lemma 1.
     strength
-        lambda >= 0. A float is read as the decimal that denotes it.
+        lambda >= 0. All floats are taken exactly, as the binary numbers they are.
 
     Returns
     -------
     ConfidenceMinimum
-        The infimum, its minimiser in fractions, the named outcome. Floats are taken exactly.
+        The infimum, its minimiser in fractions, the named outcome.
 
     Raises
     ------
@@ -111,7 +112,7 @@ def confidence_minimum(
     if total == 0:
         return ConfidenceMinimum(value=0.0, minimiser=None, outcome=ConfidenceOutcome.CONSTANT)
     g = tuple(a / total for a in coefficients)
-    value = fsum(-float(a) * log(share) for a, share in zip(coefficients, g, strict=True) if a)
+    value = fsum(-float(a) * _log(share) for a, share in zip(coefficients, g, strict=True) if a)
     return ConfidenceMinimum(value=value, minimiser=g, outcome=ConfidenceOutcome.UNIQUE)
 
 
@@ -132,7 +133,7 @@ def confidence_minimum_cone(
     Returns
     -------
     ConfidenceMinimum
-        To the solver's tolerances; a constant loss is reported as solved, at any g.
+        To the solver's tolerances; the minimiser is normalised.
 
     Raises
     ------
@@ -166,9 +167,12 @@ def confidence_minimum_cone(
         return ConfidenceMinimum(value=-inf, minimiser=None, outcome=ConfidenceOutcome.UNBOUNDED)
     if problem.status != cp.OPTIMAL:
         return ConfidenceMinimum(value=None, minimiser=None, outcome=ConfidenceOutcome.NOT_SOLVED)
+    if not a.any():
+        return ConfidenceMinimum(value=0.0, minimiser=None, outcome=ConfidenceOutcome.CONSTANT)
+    g = np.exp(-t.value)
     return ConfidenceMinimum(
         value=float(problem.value),
-        minimiser=tuple(np.exp(-t.value).tolist()),
+        minimiser=tuple((g / g.sum()).tolist()),
         outcome=ConfidenceOutcome.UNIQUE,
     )
 
@@ -243,10 +247,9 @@ def clean_posterior(
     """
     g = _unit_numbers(likelihoods, "likelihoods")
     everywhere = np.full(g.shape, corruption) if np.ndim(corruption) == 0 else corruption
-    eps = _unit_numbers(everywhere, "corruption", g.size)
+    g, eps = in_one_type(g, _unit_numbers(everywhere, "corruption", g.size))
     (given,) = _unit_numbers([proportion], "proportion")
-    exact = g.dtype == object and eps.dtype == object
-    share = Fraction(given) if exact else float(given)
+    share = Fraction(given) if g.dtype == object else float(given)
     clean, wrong = share * g, (1 - share) * eps
     impossible = clean + wrong == 0
     if impossible.any():
@@ -325,10 +328,10 @@ def class_posterior(clean: ExactArray, labels: ArrayLike, auxiliary: ExactArray)
 
     """
     f = probability_rows(auxiliary, "auxiliary")
-    q = _unit_numbers(clean, "clean", len(f))[:, None]
     y = class_indices(labels, *f.shape)
-    posterior: Numbers = (1 - q) * f
-    posterior[np.arange(len(f)), y] += q[:, 0]
+    f, q = in_one_type(f, _unit_numbers(clean, "clean", len(f)))
+    posterior: Numbers = (1 - q)[:, None] * f
+    posterior[np.arange(len(f)), y] += q
     return posterior
 
 
@@ -421,18 +424,33 @@ def corruption_likelihood(
     if matrix.shape != (k, k):
         msg = f"corruption must have shape ({k}, {k}), got {matrix.shape}."
         raise ValueError(msg)
+    f, matrix = in_one_type(f, matrix)
     likelihood: Numbers = (f * matrix[:, class_indices(labels, len(f), k)].T).sum(axis=1)
     return likelihood
 
 
+def _log(share: Fraction) -> float:
+    """Return the logarithm of a fraction that may be too small for a float."""
+    return log(share.numerator) - log(share.denominator)
+
+
 def _pair(conditional: ExactArray, marginal: ExactArray) -> tuple[Numbers, Numbers]:
     """Return two distributions over the same classes."""
-    (p,) = probability_rows(np.asarray(conditional)[None], "conditional")
-    (m,) = probability_rows(np.asarray(marginal)[None], "marginal")
+    p, m = _distribution(conditional, "conditional"), _distribution(marginal, "marginal")
     if p.shape != m.shape:
         msg = f"marginal must have shape {p.shape} like conditional, got {m.shape}."
         raise ValueError(msg)
     return p, m
+
+
+def _distribution(given: ExactArray, name: str) -> Numbers:
+    """Return one distribution."""
+    numbers = np.asarray(given)
+    if numbers.ndim != 1:
+        msg = f"{name} must be a vector, got shape {numbers.shape}."
+        raise ValueError(msg)
+    row: Numbers = probability_rows(numbers[None], name)[0]
+    return row
 
 
 def _coefficients(
@@ -440,17 +458,18 @@ def _coefficients(
 ) -> Sequence[Fraction]:
     """Return p_y - lambda m_y, exactly."""
     p, m = _pair(conditional, marginal)
-    price = fraction_at_least_0(strength, "strength")
+    if isinstance(strength, bool) or not isinstance(strength, Real) or not 0 <= strength < inf:
+        msg = f"strength must be a finite number of at least 0, got {strength!r}."
+        raise ValueError(msg)
+    price = Fraction(strength) if isinstance(strength, Rational) else Fraction(float(strength))
     return [Fraction(x) - price * Fraction(y) for x, y in zip(p, m, strict=True)]
 
 
 def _array_of_unit_numbers(given: ExactArray, name: str) -> Numbers:
     """Return an array of numbers in [0, 1]: fractions, or float64."""
-    numbers = np.asarray(given)
-    if numbers.dtype.kind == "f":
+    numbers = numbers_by_index(given, name)
+    if np.asarray(given).dtype.kind == "f":
         numbers = numbers.astype(np.float64)
-    else:
-        numbers = numbers_by_index(numbers, name)
     bad = ~((numbers >= 0) & (numbers <= 1))
     if bad.any():
         index = tuple(np.argwhere(bad)[0].tolist())

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from rrm_theory._checks import (
     ExactArray,
     class_indices,
     fraction_up_to_1,
+    in_one_type,
     numbers_by_index,
     probability_rows,
     refuse_index,
@@ -138,10 +140,11 @@ def flip_noise(destinations: Sequence[Sequence[int]], *, rate: float | Fraction)
     """
     eta, k = fraction_up_to_1(rate, "rate"), _at_least_2(len(destinations))
     rows = []
-    for y, others in enumerate(destinations):
+    for y, given in enumerate(destinations):
+        others = _classes(given, f"destinations[{y}]")
         refuse_index(others, k, f"destinations[{y}]")
         if not others or y in others or len(set(others)) < len(others):
-            msg = f"destinations[{y}] must be different classes other than {y}, got {others!r}."
+            msg = f"destinations[{y}] must be different classes other than {y}, got {given!r}."
             raise ValueError(msg)
         share = eta / len(others)
         rows.append([1 - eta if c == y else share * (c in others) for c in range(k)])
@@ -163,7 +166,8 @@ def logit_gradient(
     Parameters
     ----------
     probabilities
-        p, shape (m, K), rows in the simplex; fractions stay fractions.
+        p, shape (m, K), rows in the simplex; fractions stay fractions unless ``transition`` holds
+        floats.
     labels
         y, shape (m,), integers in [0, K).
     loss
@@ -179,7 +183,8 @@ def logit_gradient(
     Raises
     ------
     ValueError
-        If rows are no probabilities, shapes do not match, or a label is unknown.
+        If rows are no probabilities, shapes do not match, a label is unknown, or ``loss`` is no
+        MetaLoss.
 
     Notes
     -----
@@ -198,7 +203,12 @@ def logit_gradient(
     p = probability_rows(probabilities, "probabilities")
     k = p.shape[1]
     y = class_indices(labels, len(p), k)
-    noise = _identity(k) if transition is None else _square(transition, k)
+    if not isinstance(loss, MetaLoss):
+        msg = f"loss must be a MetaLoss, got {loss!r}."
+        raise ValueError(msg)
+    noise = np.eye(k, dtype=int)
+    if transition is not None:
+        p, noise = in_one_type(p, _square(transition, k))
     towards = p[:, None, :] - np.eye(k, dtype=int)  # [j, c] is p_j - e_c
     if loss is MetaLoss.ABSOLUTE:
         towards = 2 * p[:, :, None] * towards
@@ -320,10 +330,10 @@ def batch_variance(
 
     """
     eta = fraction_up_to_1(rate, "rate")
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
+    if isinstance(batch, bool) or not isinstance(batch, Integral) or batch < 1:
         msg = f"batch must be an integer of at least 1, got {batch!r}."
         raise ValueError(msg)
-    g = numbers_by_index(np.asarray(gradients), "gradients")
+    g = numbers_by_index(gradients, "gradients")
     if g.ndim != 3 or 0 in g.shape or g.shape[1] < 2:
         msg = f"gradients must have shape (M, K >= 2, P), got {g.shape}."
         raise ValueError(msg)
@@ -335,7 +345,7 @@ def batch_variance(
         raise ValueError(msg)
     squares = (g * g).sum(axis=2)
     uniform = uniform_noise(classes, rate=eta)[y]
-    certain = _identity(classes)[y]
+    certain = np.eye(classes, dtype=int)[y]
 
     def variance(probability: Numbers) -> Fraction:
         mean = (probability[:, :, None] * g).sum(axis=(0, 1)) / samples
@@ -353,10 +363,24 @@ def batch_variance(
 
 def _at_least_2(classes: int) -> int:
     """Return a number of classes, or raise a ValueError that shows it."""
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
+    if isinstance(classes, bool) or not isinstance(classes, Integral) or classes < 2:
         msg = f"classes must be an integer of at least 2, got {classes!r}."
         raise ValueError(msg)
-    return classes
+    return int(classes)
+
+
+def _classes(given: Sequence[int], name: str) -> list[int]:
+    """Return integers, or raise a ValueError that shows what is none."""
+    try:
+        others = list(given)
+    except TypeError as error:
+        msg = f"{name} must be a sequence of classes, got {given!r}."
+        raise ValueError(msg) from error
+    for c in others:
+        if isinstance(c, bool) or not isinstance(c, Integral):
+            msg = f"{name} must hold integers, got {c!r}."
+            raise ValueError(msg)
+    return [int(c) for c in others]
 
 
 def _by_row(rows: list[list[Fraction]]) -> Numbers:
@@ -364,11 +388,6 @@ def _by_row(rows: list[list[Fraction]]) -> Numbers:
     matrix = np.empty((len(rows), len(rows[0])), dtype=object)
     matrix[:] = rows
     return matrix
-
-
-def _identity(k: int) -> Numbers:
-    """Return the transition that keeps every label, in integers."""
-    return np.eye(k, dtype=int).astype(object)
 
 
 def _square(transition: ExactArray, k: int | None = None) -> Numbers:

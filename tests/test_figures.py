@@ -14,6 +14,7 @@ from figures.demo import DemoRun
 from figures.face import corners
 from figures.trajectories import chosen
 from figures.weights import counts, draw
+from rrm_theory.wasserstein import weight_budget_value
 
 mpl.use("agg")
 
@@ -120,30 +121,39 @@ def test_the_path_has_its_breaks():
     assert list(y) == pytest.approx([7 / 6, 13 / 6, 16 / 6])
 
 
-def test_the_bounds_hold_left_and_fail_right():
-    """Left R >= V(gamma_theta) >= V_eps = v_N = one move; right v_N is far below and R too low."""
-    holds, fails = (lines(axis) for axis in bounds.draw().axes)
-    names = ("$R_\\gamma$", "$V(\\gamma_\\theta)$, as printed", "$V_\\epsilon$")
-    risk, priced, budget = (np.asarray(holds[name][1], dtype=float) for name in names)
-    exact, moved = holds["$v_N$, exact"][1], holds["one move a sample"][1]
-    assert (risk[0] >= priced - 1e-12).all()
-    assert (priced >= budget - 1e-12).all()
-    np.testing.assert_allclose(exact, budget, atol=1e-9)
-    np.testing.assert_allclose(moved, budget, atol=1e-6)
-    risk, priced, budget = (np.asarray(fails[name][1], dtype=float) for name in names)
-    exact, moved = np.array(fails["$v_N$, exact"][1]), np.array(fails["one move a sample"][1])
-    assert (budget - exact).max() > 1
-    assert (moved >= exact - 1e-6).all()
-    assert (moved - exact <= bounds.LOSSES.max() / len(bounds.LOSSES) + 1e-6).all()
-    assert (risk[0] < priced).any()
-    assert (risk[0] < exact).any()
+def test_the_bounds_meet_left_and_part_right():
+    """Left V_eps = v_N = one move; right v_N is far below. R is above V iff the price says so."""
+    near, far = bounds.draw().axes[::-1]
+    for axis in (far, near):
+        drawn = {name: np.asarray(y, dtype=float) for name, (_, y) in lines(axis).items()}
+        risk, priced = (
+            drawn[r"$R_\gamma$, $\gamma$ = 2"][0],
+            drawn[r"$V(\gamma_\theta)$, as printed"],
+        )
+        budget, exact = drawn[r"$V_\epsilon$"], drawn["$v_N$, exact"]
+        moved = drawn["one move a sample"]
+        prices = [
+            weight_budget_value(bounds.LOSSES, radius=eps).multiplier_interval[0]
+            for eps in bounds.RADII
+        ]
+        cut = bounds.LOSSES.min() + bounds.GAMMA
+        assert ((risk >= priced - 1e-12) == (cut >= np.array(prices))).all()
+        assert (risk < exact).any()
+        assert (priced >= budget - 1e-12).all()
+        assert (moved >= exact - 1e-6).all()
+        assert (moved - exact <= bounds.LOSSES.max() / len(bounds.LOSSES) + 1e-6).all()
+        if axis is far:
+            np.testing.assert_allclose(exact, budget, atol=1e-9)
+            np.testing.assert_allclose(moved, budget, atol=1e-6)
+        else:
+            assert (budget - exact).max() > 1
 
 
 def test_the_gap_is_within_its_bound_and_beyond_half_of_it():
     """For all random instances, and for the worst family."""
     (axis,) = gap.draw().axes
     found = lines(axis)
-    sizes, worst = found["worst family: one move short"]
+    sizes, worst = found["near the bound: one move short"]
     limit = np.array(found["max J / N"][1])
     assert (worst <= limit + 1e-9).all()
     assert (worst >= limit / 2).all()

@@ -1,6 +1,7 @@
 """theory.md D: the ledger finds what is false, keeps what is true, and says so everywhere."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from rrm_theory.__main__ import main
 from rrm_theory.ledger import CLAIMS, Verdict, verify
 from rrm_theory.ledger.claim import at_most, claim, equal, less, spell
 from rrm_theory.ledger.definitions import minimum, one_move, rank, transport, weight_budget
-from rrm_theory.ledger.report import as_json, html, markdown, summary
+from rrm_theory.ledger.report import _math, as_json, html, markdown, summary
 from rrm_theory.ledger.runner import _size
 
 ROOT = Path(__file__).parent.parent
@@ -180,11 +181,50 @@ def test_the_same_seed_tries_the_same():
     assert runs[0] != runs[2]
 
 
-def test_instances_outside_the_hypotheses_are_no_tries():
-    """They yield no comparison."""
+def test_a_check_that_says_nothing_is_a_discrepancy():
+    """Instances that yield no comparison are no tries, and no try is no verdict."""
     one = replace(by_id("A.1.value"), check=lambda **_: iter(()), known=())
-    (finding,) = verify([one], budget=20)
+    found = verify([one], budget=20)
+    (finding,) = found
     assert finding.instances == 0
+    assert found.discrepancies == (finding,)
+    assert "NOT as declared: A.1.value." in summary(found)
+
+
+def sharper_one_move(J, d, eps):
+    """Claim max J / (N + 1) for one move a sample."""
+    gap = one_move(J, d, eps) - transport(J, d, eps)
+    yield at_most("gap", gap, "max J / (N + 1)", max(J) / (len(d) + 1))
+
+
+def twice_the_radius(c, gamma, eps):
+    """Claim that removing twice the radius is optimistic enough."""
+    if sum(x > min(c) + gamma for x in c) <= 2 * eps * len(c):
+        yield at_most("V_eps", weight_budget(c, eps), "R_gamma(c)", minimum(c, gamma)[0])
+
+
+def interval_without_minimum(c, gamma, **_):
+    """Claim A.2's interval of multipliers for c_min = 0 only."""
+    value = minimum(c, gamma)[0]
+    high = gamma / 2
+    dual = sum(min(x, high + gamma / 2) for x in c) / len(c)
+    yield equal("dual at gamma/2", dual if high <= min(c) + gamma / 2 else -inf, "R", value)
+
+
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("B.4.one-move", sharper_one_move),
+        ("B.5.optimism", twice_the_radius),
+        ("A.2.dual", interval_without_minimum),
+    ],
+)
+def test_a_slightly_wrong_formula_is_found(name, check):
+    """By the claim's own instances, a few of them."""
+    plain = {"corrected": None, "correction": "", "by_hand": "-", "verdict": Verdict.REFUTED}
+    one = replace(by_id(name), check=check, **plain)
+    (finding,) = verify([one], budget=100)
+    assert finding.verdict is Verdict.REFUTED
 
 
 def test_effort_divides_the_budget():
@@ -355,6 +395,26 @@ def test_the_page_spells_out_counterexamples(findings):
         if finding.counterexample is not None:
             assert spell(finding.counterexample.comparison.left) in page
     assert "R<sub>γ</sub>(c) = (1/N) Σ<sub>i</sub> min(c<sub>i</sub>, c<sub>min</sub> + γ)" in page
+
+
+@pytest.mark.parametrize("one", CLAIMS, ids=lambda one: one.id)
+def test_formulas_are_converted_and_sentences_are_not(one):
+    """No Greek name, underscore or power is left, and no English sum is a sign."""
+    for text in (
+        one.source,
+        one.statement,
+        one.hypotheses,
+        one.method,
+        one.by_hand,
+        one.correction,
+    ):
+        shown = re.sub(r"</?su[bp]>", "", _math(text))
+        assert not re.search(
+            r"\b(gamma|theta|lambda|kappa|rho|eta|sigma|alpha|eps|chi|phi)\b", shown
+        )
+        assert "_" not in re.sub(r"\b[a-z]{4,}_\w+", "", shown), shown
+        assert "^" not in shown
+        assert not re.search(r"Σ (to|of|is)\b|[Tt]he Σ|\ba Σ", shown)
 
 
 def test_json_holds_everything(findings):

@@ -223,6 +223,39 @@ def test_fractions_in_fractions_out(likelihood, corruption, proportion, posterio
     assert isinstance(answer, Fraction) == isinstance(posterior, Fraction)
 
 
+def test_the_largest_strength_is_admissible():
+    """Also of floats, and also after a detour through one, as far as it is not rounded up."""
+    p, m = (0.7, 0.3), (0.5, 0.5)
+    strength = largest_strength(p, m)
+    assert confidence_minimum(p, m, strength=strength).outcome is ConfidenceOutcome.UNIQUE
+    assert confidence_minimum(p, m, strength=0.6).outcome is ConfidenceOutcome.UNIQUE
+
+
+def test_probabilities_too_small_for_floats():
+    """Their logarithms are not."""
+    tiny = Fraction(1, 10**400)
+    answer = confidence_minimum([tiny, 1 - tiny], [Fraction(0), Fraction(1)], strength=HALF)
+    assert answer.value == pytest.approx(0, abs=1e-300)
+    assert answer.minimiser[0] == tiny / HALF
+
+
+def test_a_constant_loss_has_no_minimiser_in_the_cone_program_either():
+    """The same named outcome."""
+    answer = confidence_minimum_cone([HALF, HALF], [HALF, HALF], strength=1)
+    assert answer.outcome is ConfidenceOutcome.CONSTANT
+    assert answer.minimiser is None
+
+
+def test_one_float_makes_an_answer_of_floats():
+    """Of float64, never of objects."""
+    exact, floats = [[HALF, HALF]], np.array([[0.5, 0.5]])
+    matrix = [[HALF, HALF], [HALF, HALF]]
+    for f, q, t in ((exact, [0.5], np.eye(2)), (floats, [HALF], matrix)):
+        assert class_posterior(q, [0], f).dtype == np.float64
+        assert corruption_likelihood(f, t, [0]).dtype == np.float64
+    assert class_posterior([HALF], [0], exact).dtype == object
+
+
 def test_corrupted_part_alone():
     """T_c is the same function of (1 - q) f."""
     q, f, labels = np.array([1.0, 0.5, 0.0]), np.full((3, 2), 0.5), [0, 1, 1]
@@ -270,6 +303,15 @@ def test_corrupted_part_alone():
             r"mass must not be 0 for a whole class, got class 1",
         ),
         (lambda: corruption_matrix([1.0, 0.0], [0]), r"mass must be a matrix, got shape \(2,\)"),
+        (
+            lambda: confidence_minimum(1, [0.5, 0.5], strength=0.5),
+            r"conditional must be a vector, got shape \(\)",
+        ),
+        (
+            lambda: confidence_minimum([0.5, 0.5], [0.5, 0.5], strength=math.nan),
+            r"strength must be a finite number of at least 0, got nan",
+        ),
+        (lambda: clean_proportion([[0.5], [0.5, 0.5]]), r"clean must be an array of real numbers"),
         (
             lambda: corruption_likelihood([[0.5, 0.5]], np.eye(3), [0]),
             r"corruption must have shape \(2, 2\), got \(3, 3\)",

@@ -157,6 +157,30 @@ def test_floats_agree_with_fractions(problem, rate):
     np.testing.assert_allclose(floats, exact.astype(float), rtol=0, atol=1e-15)
 
 
+def test_float32_probabilities_are_probabilities():
+    """A softmax in float32 sums to 1 up to its own rounding."""
+    p = torch.softmax(torch.linspace(-3, 3, 10), dim=0)[None].numpy()
+    assert p.dtype == np.float32
+    assert logit_gradient(p, [3], loss=MetaLoss.ABSOLUTE).dtype == np.float64
+
+
+def test_one_float_makes_an_answer_of_floats():
+    """Of float64, never of objects."""
+    p, noise = [[HALF, HALF]], uniform_noise(2, rate=HALF)
+    floats = np.array(p, dtype=float)
+    for rows, transition in ((p, noise.astype(float)), (floats, noise)):
+        answer = logit_gradient(rows, [0], loss=MetaLoss.ABSOLUTE, transition=transition)
+        assert answer.dtype == np.float64
+    assert logit_gradient(floats, [0], loss=MetaLoss.ABSOLUTE).dtype == np.float64
+
+
+def test_numpy_integers_are_integers():
+    """As they come out of shapes and label arrays."""
+    assert (uniform_noise(np.int64(2), rate=1) == HALF).all()
+    assert flip_noise(np.array([[1], [0]]), rate=1).tolist() == [[0, 1], [1, 0]]
+    assert batch_variance([[[1], [-1]]], [0], rate=0, batch=np.int64(2)).noisy == 0
+
+
 def test_noise_matrices():
     """As the paper defines them: drawn anew, one other class, two others."""
     quarter = Fraction(1, 4)
@@ -237,6 +261,20 @@ def test_the_sharp_bound_is_attained(rate, batch):
         (
             lambda: flip_noise([[2], [0]], rate=0.5),
             r"destinations\[0\] must lie in \[0, 2\), got 2",
+        ),
+        (
+            lambda: flip_noise([[0.5], [0]], rate=0.5),
+            r"destinations\[0\] must hold integers, got 0\.5",
+        ),
+        (lambda: flip_noise([[True], [0]], rate=0.5), r"destinations\[0\] must hold .* got True"),
+        (lambda: flip_noise([1, 0], rate=0.5), r"destinations\[0\] must be a sequence .* got 1"),
+        (
+            lambda: logit_gradient([[0.5, 0.5]], [0], loss="absolute"),
+            r"loss must be a MetaLoss, got 'absolute'",
+        ),
+        (
+            lambda: batch_variance([[[1], [0, 1]]], [0], rate=0.5, batch=1),
+            r"gradients must be an array of real numbers",
         ),
         (
             lambda: logit_gradient([[0.5, 0.6]], [0], loss=MetaLoss.ABSOLUTE),

@@ -2,13 +2,19 @@
 
 import io
 import json
+import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import rrm_theory.ledger as ledger
 from rrm_theory.__main__ import main
+
+ROOT = Path(__file__).parent.parent
 
 LOSSES = [0.0, 1.0, 10.0, 20.0]
 
@@ -112,6 +118,10 @@ def test_no_level_is_an_answer_of_its_own(tmp_path, capsys):
     ("content", "match"),
     [
         ("0\nx\n", "must hold numbers, got 'x'"),
+        ("0.1x\n2\n5\n", "must hold numbers, got '0.1x'"),
+        ("1 2 3\n", "must hold numbers, got '1 2 3'"),
+        ("1_000\n2\n", "must hold numbers, got '1_000'"),
+        ("loss\n", "must hold numbers, got 'loss'"),
         ("0,1\n2,3\n", "must hold one row or one column of losses, got 2 columns"),
         ("", "losses must be a non-empty vector"),
         ("0\nnan\n", "losses must not be NaN, got nan at index 1"),
@@ -127,6 +137,82 @@ def test_a_bad_file_is_named(content, match, tmp_path, capsys):
     assert match in err
 
 
+def test_a_mark_of_the_byte_order_is_no_loss(tmp_path, capsys):
+    """Files of spreadsheets begin with one."""
+    path = tmp_path / "losses.csv"
+    path.write_bytes(b"\xef\xbb\xbf0\n1\n10\n20\n")
+    code, out, _ = run(capsys, "solve", path, "--gamma", 2)
+    assert code == 0
+    assert shown(out, "N") == "4"
+
+
+def test_a_line_of_names_is_said_to_be_skipped(tmp_path, capsys):
+    """Nothing is dropped in silence."""
+    path = tmp_path / "losses.csv"
+    path.write_text("my loss\n0\n1\n")
+    _, out, _ = run(capsys, "solve", path, "--gamma", 2)
+    assert "took the first line for names: my loss" in out
+
+
+def test_a_binary_file_is_named(tmp_path, capsys):
+    """With its path, not only the codec's complaint."""
+    path = tmp_path / "losses.csv"
+    path.write_bytes(b"\xff\xfe\x00")
+    code, _, err = run(capsys, "solve", path, "--gamma", 2)
+    assert code == 2
+    assert "losses.csv holds no losses" in err
+
+
+def test_folders_are_refused_before_any_work(losses, tmp_path, capsys, monkeypatch):
+    """As input and as target; exit code 2."""
+    folder = tmp_path / "folder.npy"
+    folder.mkdir()
+    monkeypatch.setattr("rrm_theory.ledger.verify", lambda *_, **__: pytest.fail("work was done"))
+    for arguments in (
+        ("solve", folder, "--gamma", 1),
+        ("solve", losses, "--gamma", 1, "-o", folder),
+        ("verify", "--quick", "--json", folder),
+        ("verify", "--quick", "--report", tmp_path),
+    ):
+        code, _, err = run(capsys, *arguments)
+        assert code == 2
+        assert str(tmp_path) in err
+
+
+def test_json_and_page_need_two_files(tmp_path, capsys):
+    """One would overwrite the other."""
+    path = tmp_path / "found"
+    code, _, err = run(capsys, "verify", "--quick", "--json", path, "--report", path)
+    assert code == 2
+    assert "must be two files" in err
+
+
+def test_a_claim_named_twice_is_checked_once(capsys):
+    """In the order given."""
+    code, out, _ = run(capsys, "verify", "--quick", "--claim", "C.4.share", "C.4.share")
+    assert code == 0
+    assert out.startswith("1 claims")
+
+
+def test_brackets_are_no_markup(capsys, monkeypatch):
+    """A source may quote with them."""
+    share = next(one for one in ledger.CLAIMS if one.id == "C.4.share")
+    monkeypatch.setattr(ledger, "CLAIMS", (replace(share, source="not as [bold] as that"),))
+    _, out, _ = run(capsys, "verify", "--quick")
+    assert "not as [bold] as that" in out
+
+
+def test_a_reader_who_leaves_early_is_no_error():
+    """Piped into head: no traceback; the shell's code for a closed pipe."""
+    command = f"{sys.executable} -m rrm_theory verify --quick --claim C.4.share | head -1"
+    answer = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode in (0, 141)
+    assert answer.stderr == ""
+
+
 def test_a_missing_or_foreign_file_is_named(tmp_path, capsys):
     """With its path."""
     code, _, err = run(capsys, "solve", tmp_path / "none.npy", "--gamma", 1)
@@ -136,7 +222,12 @@ def test_a_missing_or_foreign_file_is_named(tmp_path, capsys):
     foreign.write_bytes(b"no array")
     code, _, err = run(capsys, "solve", foreign, "--gamma", 1)
     assert code == 2
-    assert "foreign.npy is no array of numbers" in err
+    assert "foreign.npy holds no losses" in err
+    np.savez(tmp_path / "many.npz", a=np.zeros(2))
+    (tmp_path / "many.npz").rename(tmp_path / "many.npy")
+    code, _, err = run(capsys, "solve", tmp_path / "many.npy", "--gamma", 1)
+    assert code == 2
+    assert "many.npy holds no array but an archive" in err
 
 
 def test_weights_need_a_known_suffix(losses, tmp_path, capsys):

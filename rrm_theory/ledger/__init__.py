@@ -8,7 +8,14 @@ from rrm_theory.ledger import (
     section_3_4,
     section_3_5,
 )
-from rrm_theory.ledger.claim import Claim, Comparison, Counterexample, Finding, Verdict
+from rrm_theory.ledger.claim import (
+    Claim,
+    Comparison,
+    Counterexample,
+    Finding,
+    Origin,
+    Verdict,
+)
 from rrm_theory.ledger.runner import Findings, verify
 
 
@@ -39,6 +46,7 @@ __all__ = [
     "Counterexample",
     "Finding",
     "Findings",
+    "Origin",
     "Verdict",
     "verify",
 ]

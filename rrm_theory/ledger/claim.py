@@ -28,6 +28,14 @@ class Verdict(Enum):
     REFUTED = "refuted"
 
 
+class Origin(Enum):
+    """Who says it."""
+
+    PRINTED = "printed"
+    READING = "our reading"
+    OURS = "ours"
+
+
 class Relation(Enum):
     """How two sides are compared; the value is its sign."""
 
@@ -132,7 +140,9 @@ class Claim:
     id
         Its number in theory.md and a word.
     source
-        Where it is printed.
+        Where it is printed, or what it is about.
+    origin
+        Whether the papers print it, or we read it into what they print or do, or it is ours.
     statement, hypotheses
         What is claimed, in words and symbols, and of what.
     verdict
@@ -166,6 +176,7 @@ class Claim:
     correction: str = ""
     corrected: Check | None = None
     by_hand: str = ""
+    origin: Origin = Origin.PRINTED
     effort: int = 1
 
     def __post_init__(self) -> None:
@@ -229,8 +240,8 @@ class Finding:
 
     @property
     def as_declared(self) -> bool:
-        """Whether the verdict found is the verdict declared."""
-        return self.verdict is self.claim.verdict
+        """Whether the verdict found is the verdict declared, on at least one instance."""
+        return self.verdict is self.claim.verdict and self.instances > 0
 
 
 def spell(value: Any) -> str:

@@ -23,8 +23,8 @@ from rrm_theory.confidence import (
     corruption_likelihood,
     corruption_matrix,
 )
-from rrm_theory.ledger.claim import Comparison, Verdict, at_most, claim, equal
-from rrm_theory.ledger.definitions import Matrix, Rationals, likelihood_power
+from rrm_theory.ledger.claim import Comparison, Origin, Verdict, at_most, claim, equal
+from rrm_theory.ledger.definitions import Matrix, Rationals, likelihood_power, uniform
 from rrm_theory.ledger.instances import (
     distributions,
     indices,
@@ -89,15 +89,13 @@ def best_of(a: Rationals, best: Rationals, g: Rationals) -> Iterator[Comparison]
 )
 def lemma_1(p_pi: Rationals, share: Fraction, g: Rationals) -> Iterator[Comparison]:
     """No other distribution is as good; the toolkit's minimiser is p_pi."""
-    k = len(p_pi)
-    p = tuple(share * x + (1 - share) / k for x in p_pi)
-    m = (Fraction(1, k),) * k
+    p, m = mixed(share, p_pi), uniform(len(p_pi))
     yield from best_of(coefficients(p, m, 1 - share), p_pi, g)
     ours = confidence_minimum(p, m, strength=1 - share).minimiser
     yield equal("confidence_minimum(p, m).minimiser", ours, "p_pi", p_pi)
 
 
-def beyond_every_bound(a: Rationals, bound: Fraction) -> Iterator[Comparison]:
+def beyond_every_bound(a: Rationals, bound: Fraction, name: str = "L") -> Iterator[Comparison]:
     """Let the class with the smallest coefficient vanish until exp(-d L) exceeds the bound."""
     k = len(a)
     worst = min(range(k), key=lambda y: a[y])
@@ -110,7 +108,9 @@ def beyond_every_bound(a: Rationals, bound: Fraction) -> Iterator[Comparison]:
         if value > bound:
             break
         t /= 2
-    yield at_most(f"exp(-d L(g)), g_{worst} = {t}, the others alike", value, "exp(-d B)", bound)
+    yield at_most(
+        f"exp(-d {name}(g)), g_{worst} = {t}, the others alike", value, "exp(-d B)", bound
+    )
 
 
 @claim(
@@ -130,8 +130,8 @@ def beyond_every_bound(a: Rationals, bound: Fraction) -> Iterator[Comparison]:
             "g": (Fraction(1), Fraction(0)),
         },
     ),
-    correction="If p_y ≥ lambda p(y) for all y, and not all are equal, the minimiser is (p - "
-    "lambda m)/(1 - lambda). Else L has no lower bound.",
+    correction="If p_y ≥ lambda m_y for all y, the minimiser is (p - lambda m)/(1 - lambda), or L "
+    "is 0 everywhere if p = lambda m. Else L has no lower bound.",
     corrected=lambda p, m, price, g: nonnegative_parts(p, m, price, g),
     by_hand="L(g) = -sum_y (p_y - lambda m_y) log g_y. A class with a negative coefficient, g_y → "
     "0: L → -∞. Here d is the common denominator of the coefficients and the bound exp(-d B) = "
@@ -182,6 +182,7 @@ def nonnegative_parts(
 
 @claim(
     id="C.3.three",
+    origin=Origin.READING,
     source="LNL-flywheel paper, Section 4.1: the confidence regulariser's coefficient is 3",
     statement="With lambda = 3 the regularised loss of Lemma 1 has a lower bound B",
     hypotheses="any p, any marginal m without zeros",
@@ -206,6 +207,7 @@ def labellings(draw: st.DrawFn) -> dict[str, Any]:
 
 @claim(
     id="C.3.empirical",
+    origin=Origin.READING,
     source="LNL-flywheel paper, Eq. (8) and Eq. (9), the loss that is trained",
     statement="With one label for each distinct input and lambda < 1 (price), the training loss L "
     "has a lower bound B",
@@ -213,11 +215,11 @@ def labellings(draw: st.DrawFn) -> dict[str, Any]:
     verdict=REFUTED,
     method=BY_POWERS,
     instances=labellings(),
-    by_hand="At the first input p(y | x) is 1 for its label and 0 for any other, so every other "
-    "class that occurs has the negative coefficient -lambda p(y); g is uniform at the other "
-    "inputs. Lemma 1's mixture, where every class has probability at least (1 - gamma')/K, never "
-    "occurs in the data: what bounds the loss is the network. (d and the bound exp(-d B) = 1000 "
-    "as in C.3.three.)",
+    by_hand="L_1 is the first input's part of N L, the others stay finite. There p(y | x) is 1 for "
+    "its label and 0 for any other, so every other class that occurs has the negative "
+    "coefficient -lambda p(y). Lemma 1's mixture, where every class has probability at least (1 "
+    "- gamma')/K, never occurs in the data: what bounds the loss is the network. (d and the "
+    "bound exp(-d B) = 1000 as in C.3.three.)",
 )
 def empirical(labels: tuple[int, ...], price: Fraction) -> Iterator[Comparison]:
     """The first input's part of the loss, if another label occurs."""
@@ -225,11 +227,12 @@ def empirical(labels: tuple[int, ...], price: Fraction) -> Iterator[Comparison]:
     m = tuple(Fraction(labels.count(y), len(labels)) for y in range(k))
     p = tuple(Fraction(y == labels[0]) for y in range(k))
     if len(set(labels)) > 1:
-        yield from beyond_every_bound(coefficients(p, m, price), Fraction(1000))
+        yield from beyond_every_bound(coefficients(p, m, price), Fraction(1000), "L_1")
 
 
 @claim(
     id="C.3.cone",
+    origin=Origin.OURS,
     source="ours, theory.md C.3",
     statement="Closed form and exponential-cone solver agree: value, or unbounded",
     hypotheses="lambda ≥ 0, m without zeros",
@@ -247,6 +250,7 @@ def cone(p: Rationals, m: Rationals, price: Fraction, g: Rationals) -> Iterator[
 
 @claim(
     id="C.3.trivial",
+    origin=Origin.READING,
     source="LNL-flywheel paper, after Eq. (2)",
     statement="Without a constraint the likelihood of gamma g + (1 - gamma) eps leads to gamma → "
     "1, g → p_data: it has no other maximiser",
@@ -270,23 +274,32 @@ def cone(p: Rationals, m: Rationals, price: Fraction, g: Rationals) -> Iterator[
 )
 def trivial(p_pi: Rationals, share: Fraction, g: Rationals) -> Iterator[Comparison]:
     """The likelihood of the true pair against that of the trivial one."""
-    k = len(p_pi)
-    p_data = tuple(share * x + (1 - share) / k for x in p_pi)
+    p_data = mixed(share, p_pi)
     pairs = {(Fraction(1), p_data), (share, p_pi)}
-    powers = [
-        likelihood_power(tuple(w * x + (1 - w) / k for x in h), p_data) for w, h in sorted(pairs)
-    ]
+    powers = [likelihood_power(mixed(w, h), p_data) for w, h in sorted(pairs)]
     attained = sum(power == max(powers) for power in powers)
     yield equal("maximisers among (1, p_data) and (share, p_pi)", attained, "", 1)
 
 
 def maximisers(p_pi: Rationals, share: Fraction, g: Rationals) -> Iterator[Comparison]:
-    """Gibbs' inequality for the mixture of any (share, g)."""
+    """Gibbs' inequality for mixtures: the true one, one between it and the trivial one, any."""
     k = len(p_pi)
-    p_data = tuple(share * x + (1 - share) / k for x in p_pi)
+    p_data = mixed(share, p_pi)
+    yield equal("mixture of (share, p_pi)", p_data, "p_data", mixed(Fraction(1), p_data))
+    # The smallest gamma for which some g gives p_data, and one halfway to 1.
+    least = 1 - k * min(p_data)
+    for gamma in (least, (least + 1) / 2):
+        if gamma > 0:
+            h = tuple((x - (1 - gamma) / k) / gamma for x in p_data)
+            yield at_most("0", 0, "smallest entry of g", min(h))
+            yield equal("mixture of (gamma, g)", mixed(gamma, h), "p_data", p_data)
     for h in (p_pi, g):
-        mixture = tuple(share * x + (1 - share) / k for x in h)
-        yield from best_of(p_data, p_data, mixture)
+        yield from best_of(p_data, p_data, mixed(share, h))
+
+
+def mixed(gamma: Fraction, g: Rationals) -> Rationals:
+    """Return ``gamma g + (1 - gamma)/K``."""
+    return tuple(gamma * x + (1 - gamma) / len(g) for x in g)
 
 
 @st.composite
@@ -353,6 +366,17 @@ def posterior_of_clean(
             "share": Fraction(1, 2),
             "label": 0,
         },
+        # The label's column is constant, the rows differ.
+        {
+            "f": (Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)),
+            "T_c": (
+                (Fraction(1, 2), Fraction(1, 2), Fraction(0)),
+                (Fraction(1, 2), Fraction(0), Fraction(1, 2)),
+                (Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)),
+            ),
+            "share": Fraction(1, 2),
+            "label": 0,
+        },
     ),
     correction="p(y | x, y~) = q(s = 1) [y = y~] + q(s = 0) f(y) T_c[y, y~]/eps; as printed iff "
     "T_c[y, y~] is the same for all y: iff a wrong label says nothing about the class.",
@@ -394,6 +418,7 @@ def with_corruption(f: Rationals, T_c: Matrix, share: Fraction, label: int) -> I
 
 @claim(
     id="C.4.share",
+    origin=Origin.READING,
     source="LNL-flywheel paper, after Eq. (1), and Section 4.1: gamma is the ratio of clean labels",
     statement="The fraction of labels that are right is gamma (share)",
     hypotheses="p_pi certain and right, eps = 1/K",
@@ -448,8 +473,9 @@ def m_step(posterior: Matrix, labels: tuple[int, ...]) -> Fraction | None:
 
 @claim(
     id="C.4.monotone",
-    source="LNL-flywheel paper, Section 3.3: the auxiliary cycle is an EM, “cooperative” for one "
-    "objective",
+    origin=Origin.READING,
+    source="LNL-flywheel paper, Sections 3.1 and 3.3: two EM cycles, “pulling together for "
+    "maximizing the single objective function”, read for the auxiliary one",
     statement="A cycle of Eq. (11) and the M-steps never lowers the likelihood prod_i sum_y f_i(y) "
     "T[y, y~_i]",
     hypotheses="f free at every sample; exact M-steps: f_i = q_i(·), T as printed; every class has "

@@ -9,7 +9,7 @@ from fractions import Fraction
 from html import escape
 from typing import Any
 
-from rrm_theory.ledger.claim import Comparison, Counterexample, Finding, Verdict, spell
+from rrm_theory.ledger.claim import Comparison, Counterexample, Finding, Origin, Verdict, spell
 from rrm_theory.ledger.runner import Findings
 
 
@@ -62,6 +62,7 @@ def _claim_as_json(finding: Finding) -> dict[str, Any]:
     return {
         "id": claim.id,
         "source": claim.source,
+        "origin": claim.origin.value,
         "statement": claim.statement,
         "hypotheses": claim.hypotheses,
         "declared": claim.verdict.value,
@@ -128,11 +129,11 @@ def residual(finding: Finding) -> str:
 def markdown(record: Mapping[str, Any]) -> str:
     """Return verdicts by paper and a folded list of what is false, from the JSON of `as_json`."""
     claims, verdicts = record["claims"], [verdict.value for verdict in Verdict]
-    lines = [f"| printed in | {' | '.join(verdicts)} |", "| --- | --- | --- | --- |"]
-    for paper, title in _PAPERS.items():
-        found = [one["verdict"] for one in claims if _paper(one["source"]) == paper]
+    lines = [f"| who says it | {' | '.join(verdicts)} |", "| --- | --- | --- | --- |"]
+    for speaker in _SPEAKERS:
+        found = [one["verdict"] for one in claims if _speaker(one) == speaker]
         counts = " | ".join(str(found.count(verdict)) for verdict in verdicts)
-        lines.append(f"| {title} | {counts} |")
+        lines.append(f"| {speaker} | {counts} |")
     false = [one for one in claims if one["counterexample"] is not None]
     tried = sum(one["instances"] for one in claims)
     lines += [
@@ -141,29 +142,33 @@ def markdown(record: Mapping[str, Any]) -> str:
         "",
         f"<details><summary>The {len(false)} statements that are false as they stand</summary>",
         "",
-        "| claim | where | verdict | smallest counterexample found |",
-        "| --- | --- | --- | --- |",
+        "| claim | where | who says it | verdict | smallest counterexample found |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for one in false:
         found = one["counterexample"]
         given = ", ".join(f"{name} = {_written(v)}" for name, v in found["instance"].items())
-        cells = (one["id"], one["source"], one["verdict"], f"{given}: {found['comparison']}")
+        shown = f"{given}: {found['comparison']}"
+        cells = (one["id"], one["source"], one["origin"], one["verdict"], shown)
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
     return "\n".join([*lines, "", "</details>"]) + "\n"
 
 
 _PAPERS = {
-    "ICLR paper": "ICLR paper",
-    "earlier version": "its earlier version",
-    "RMNW-Net paper": "RMNW-Net paper",
-    "LNL-flywheel paper": "LNL-flywheel paper",
-    "": "ours, or common practice",
+    "ICLR paper": "ICLR paper, printed",
+    "earlier version": "its earlier version, printed",
+    "RMNW-Net paper": "RMNW-Net paper, printed",
+    "LNL-flywheel paper": "LNL-flywheel paper, printed",
 }
+_READING, _OURS = "our reading of what they print or do", "ours, or common practice"
+_SPEAKERS = (*_PAPERS.values(), _READING, _OURS)
 
 
-def _paper(source: str) -> str:
-    """Return which paper prints a statement, empty if none does."""
-    return next(paper for paper in _PAPERS if source.startswith(paper))
+def _speaker(one: Mapping[str, Any]) -> str:
+    """Return who says a claim."""
+    if one["origin"] != Origin.PRINTED.value:
+        return _READING if one["origin"] == Origin.READING.value else _OURS
+    return next(title for paper, title in _PAPERS.items() if one["source"].startswith(paper))
 
 
 def _written(value: Any) -> str:
@@ -216,9 +221,10 @@ def html(findings: Findings, environment: Mapping[str, Any], pictures: Sequence[
 <main>
 <h1>What is true: the ledger</h1>
 <p class="lead">{escape(summary(findings))}</p>
-<p>Every statement of the papers and every one of ours, checked. <i>Holds</i>: no counterexample
+<p>Every statement of the papers, what we read into them, and every one of ours, checked;
+each says which it is. <i>Holds</i>: no counterexample
 among the instances tried, all of them small, rational and full of ties; a residual of 0 means that
-all sides agreed as fractions. <i>Holds with a correction</i>: false as printed, and the corrected
+all sides agreed as fractions. <i>Holds with a correction</i>: false as stated, and the corrected
 statement has withstood the same search. <i>Refuted</i>: false, and the counterexample is a proof
 that can be checked by hand. Rates of convergence, such as those of Theorem 2 of the RMNW-Net paper,
 are no statements about finitely many numbers and are not here.</p>
@@ -258,6 +264,7 @@ def _section(finding: Finding) -> str:
     claim = finding.claim
     lines = [
         ("where", _math(claim.source)),
+        ("who", _WHO[claim.origin]),
         ("for", _math(claim.hypotheses)),
         ("how", _math(claim.method)),
     ]
@@ -278,6 +285,13 @@ def _section(finding: Finding) -> str:
         )
     parts.append("</section>")
     return "\n".join(parts)
+
+
+_WHO = {
+    Origin.PRINTED: "printed there",
+    Origin.READING: "our reading of what is printed or done there",
+    Origin.OURS: "ours",
+}
 
 
 def _counterexample(title: str, found: Counterexample) -> str:
@@ -316,14 +330,22 @@ def _badge(verdict: Verdict) -> str:
 _GREEK = {
     "gamma": "γ", "theta": "θ", "lambda": "λ", "mu": "μ", "kappa": "κ", "rho": "ρ", "eta": "η",
     "sigma": "σ", "alpha": "α", "eps": "ε", "chi": "χ", "phi": "φ", "Theta": "Θ", "pi": "π",
-    "sum": "Σ", "prod": "Π",
+    "prod": "Π",
 }  # fmt: skip
 _NAME = "|".join(_GREEK)
-_SUBSCRIPT = re.compile(
-    rf"(?<![\w.])((?:{_NAME}|[A-Za-z∇]{{1,3}}|U\*)'?)_(\{{[^{{}}]*\}}|[A-Za-z0-9∅]+)"
+_LETTER = "A-Za-z0-9_"
+# In a formula, not in a sentence such as "the sum of".
+_SUM = re.compile(
+    rf"(?<![{_LETTER}])(?<!the )(?<!The )(?<!\ba )(?<!\ban )"
+    r"sum(?=_|[ (])(?! (?:to|of|is|are|over)\b)"
 )
+_SUBSCRIPT = re.compile(
+    rf"(?<![{_LETTER}.])((?:{_NAME}|Σ|[A-Za-z∇]{{1,3}}|U\*|[a-z]+(?=_[ij]\b))[~']?)"
+    rf"_(\{{[^{{}}]*\}}|[A-Za-z0-9∅]+)"
+)
+_POSITIVE_PART = re.compile(r"\)_\+")
 _POWER = re.compile(r"\^(\([^()]*\)|-?\w+)")
-_WORD = re.compile(rf"(?<![\w-])({_NAME})(?![\w-])")
+_WORD = re.compile(rf"(?<![{_LETTER}])({_NAME})(?![{_LETTER}])")
 
 
 def _math(text: str) -> str:
@@ -333,6 +355,8 @@ def _math(text: str) -> str:
     --------
     >>> _math("(1/N) sum_i min(c_i, c_min + gamma), m 2^b")
     '(1/N) Σ<sub>i</sub> min(c<sub>i</sub>, c<sub>min</sub> + γ), m 2<sup>b</sup>'
+    >>> _math("the sum of all u_i is -lambda p(y~_i)")
+    'the sum of all u<sub>i</sub> is -λ p(y~<sub>i</sub>)'
 
     """
 
@@ -343,9 +367,10 @@ def _math(text: str) -> str:
         base = _GREEK.get(match[1], match[1])
         return f"{base}<sub>{_WORD.sub(greek, match[2].strip('{}'))}</sub>"
 
-    marked = _SUBSCRIPT.sub(subscript, escape(text, quote=False))
+    marked = _SUM.sub("Σ", escape(text, quote=False))
+    marked = _POSITIVE_PART.sub(")<sub>+</sub>", _SUBSCRIPT.sub(subscript, marked))
     marked = _POWER.sub(lambda match: f"<sup>{match[1].strip('()')}</sup>", marked)
-    return _WORD.sub(greek, marked).replace(" ~", "~")
+    return _WORD.sub(greek, marked)
 
 
 _STYLE = """

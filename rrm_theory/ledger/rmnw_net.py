@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rrm_theory.ledger.claim import Comparison, Verdict, at_most, claim, equal, less
+from rrm_theory.ledger.claim import Comparison, Origin, Verdict, at_most, claim, equal, less
 from rrm_theory.ledger.definitions import Matrix, Rationals, mean
 from rrm_theory.ledger.instances import (
     distributions,
@@ -34,6 +34,8 @@ from rrm_theory.symmetric_noise import (
 )
 
 HOLDS, CORRECTED, REFUTED = Verdict.HOLDS, Verdict.CORRECTED, Verdict.REFUTED
+# By sample and label, a vector of parameters.
+Gradients = tuple[tuple[Rationals, ...], ...]
 BY_LABELS = "exact: sums over all K labels; gradients by the chain rule through p = softmax(z)"
 
 
@@ -151,6 +153,7 @@ def theorem_1(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparis
 
 @claim(
     id="C.1.cross-entropy",
+    origin=Origin.READING,
     source="RMNW-Net paper, Theorem 1 without its hypothesis (MNW-Net)",
     statement="Cross-entropy too keeps the direction: the inner product of noisy and clean "
     "gradient is positive",
@@ -219,6 +222,7 @@ def flip_factor(p: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Compar
 
 @claim(
     id="C.1.fixed-flip",
+    origin=Origin.READING,
     source="RMNW-Net paper, after Theorem 2, which says that its guarantee does not cover this",
     statement="Under a fixed flip map too, a symmetric loss keeps the direction: noisy and clean "
     "gradients are parallel",
@@ -251,6 +255,7 @@ def noises(draw: st.DrawFn) -> dict[str, Any]:
 
 @claim(
     id="C.1.which-noise",
+    origin=Origin.OURS,
     source="ours, theory.md C.1",
     statement="A factor C that serves all labels and predictions exists iff T = C I + (1 - C)/K: "
     "uniform noise of rate 1 - C, which may exceed 1, is all there is",
@@ -399,29 +404,44 @@ def true_class_ahead(K: int, eta: Fraction) -> Iterator[Comparison]:
 
 @st.composite
 def gradient_tables(draw: st.DrawFn, /, *, most: int = 3) -> dict[str, Any]:
-    """Return gradients by sample and label that sum to 0 over the labels, and their labels."""
-    m, k = draw(st.integers(1, most)), draw(st.integers(2, 3))
+    """Return gradients by sample and label, of one or two parameters, that sum to 0 over labels."""
+    m, k, d = draw(st.integers(1, most)), draw(st.integers(2, 3)), draw(st.integers(1, 2))
     table = []
     for _ in range(m):
-        free = draw(vectors(k - 1, signed))
-        table.append((*free, -sum(free, Fraction(0))))
+        free = [draw(vectors(d, signed)) for _ in range(k - 1)]
+        table.append((*free, tuple(-sum(column) for column in zip(*free, strict=True))))
     return {"gradients": tuple(table), "y": draw(indices(m, k)), "eta": draw(unit)}
 
 
+def spread(law: Sequence[tuple[Fraction, Rationals]]) -> Fraction:
+    """Return ``E ||g - E g||^2`` of vectors with their chances."""
+    centre = expected([g for _, g in law], [chance for chance, _ in law])
+    return sum(
+        (chance * sum((x - y) ** 2 for x, y in zip(g, centre, strict=True)) for chance, g in law),
+        Fraction(0),
+    )
+
+
 def draw_variances(
-    gradients: Matrix, y: tuple[int, ...], eta: Fraction
+    gradients: Gradients, y: tuple[int, ...], eta: Fraction
 ) -> tuple[Fraction, Fraction]:
     """Return the variance of one draw with true and with noisy labels, and no formula for it."""
-    found = []
-    for rate in (Fraction(0), eta):
-        law = [
-            (chance / len(gradients), g)
-            for row, label in zip(gradients, y, strict=True)
-            for chance, g in zip(uniform_chances(label, len(row), rate), row, strict=True)
-        ]
-        centre = sum(chance * g for chance, g in law)
-        found.append(sum((chance * (g - centre) ** 2 for chance, g in law), Fraction(0)))
-    return found[0], found[1]
+    clean, noisy = (
+        spread(
+            [
+                (chance / len(gradients), g)
+                for row, label in zip(gradients, y, strict=True)
+                for chance, g in zip(uniform_chances(label, len(row), rate), row, strict=True)
+            ]
+        )
+        for rate in (Fraction(0), eta)
+    )
+    return clean, noisy
+
+
+def largest_square(gradients: Gradients) -> Fraction:
+    """Return rho², the largest squared norm."""
+    return max(inner(g, g) for row in gradients for g in row)
 
 
 @claim(
@@ -429,23 +449,23 @@ def draw_variances(
     source="RMNW-Net paper, Theorem 2, its variance",
     statement="The noisy variance of a mini-batch is at most sigma² + 2 eta rho²/m",
     hypotheses="a symmetric loss, gradients of norm at most rho, m independent draws with "
-    "independent uniform noise; here m = 1 and one parameter, as both sides scale with 1/m",
+    "independent uniform noise; here m = 1, as both sides scale with 1/m",
     verdict=HOLDS,
     method="exact: all samples and labels",
     instances=gradient_tables(),
 )
-def variance(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+def variance(gradients: Gradients, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
     """By enumeration, and the toolkit's variances."""
     clean, noisy = draw_variances(gradients, y, eta)
-    largest = max(g * g for row in gradients for g in row)
+    largest = largest_square(gradients)
     yield at_most("noisy variance", noisy, "sigma² + 2 eta rho²", clean + 2 * eta * largest)
-    table = [[[g] for g in row] for row in gradients]
-    ours = batch_variance(table, list(y), rate=eta, batch=1)
+    ours = batch_variance(gradients, list(y), rate=eta, batch=1)
     yield equal("batch_variance(g)", (ours.clean, ours.noisy), "(clean, noisy)", (clean, noisy))
 
 
 @claim(
     id="C.2.sharp",
+    origin=Origin.OURS,
     source="ours, theory.md C.2",
     statement="2 eta can be lowered to eta (2 - eta), and no further: one sample with gradients "
     "rho, -rho attains it",
@@ -454,17 +474,15 @@ def variance(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[C
     method="exact: all samples and labels",
     instances=gradient_tables(),
 )
-def sharp_variance(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+def sharp_variance(gradients: Gradients, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
     """Valid for all, attained by one."""
     clean, noisy = draw_variances(gradients, y, eta)
-    largest = max(g * g for row in gradients for g in row)
+    largest = largest_square(gradients)
     bound = eta * (2 - eta) * largest
     yield at_most("noisy variance", noisy, "sigma² + eta (2 - eta) rho²", clean + bound)
-    rho = max(abs(g) for row in gradients for g in row)
-    none, attained = draw_variances(((rho, -rho),), (0,), eta)
-    yield equal(
-        "noisy variance of (rho, -rho)", attained, "sigma² + eta (2 - eta) rho²", none + bound
-    )
+    longest = max((g for row in gradients for g in row), key=lambda g: inner(g, g))
+    none, attained = draw_variances(((longest, scaled(longest, Fraction(-1))),), (0,), eta)
+    yield equal("noisy variance of (g, -g)", attained, "sigma² + eta (2 - eta) rho²", none + bound)
 
 
 @st.composite
@@ -475,6 +493,7 @@ def second_passes(draw: st.DrawFn) -> dict[str, Any]:
 
 @claim(
     id="C.1.second-pass",
+    origin=Origin.READING,
     source="RMNW-Net paper, Theorem 1, applied along training on meta labels drawn once",
     statement="On a second pass over the same noisy meta label, E[noisy gradient] = (1 - eta) "
     "E[clean gradient]",
@@ -500,6 +519,7 @@ def second_pass(t: Fraction, step: Fraction, eta: Fraction) -> Iterator[Comparis
 
 @claim(
     id="C.2.fixed-labels",
+    origin=Origin.READING,
     source="RMNW-Net paper, Theorem 2, for a meta set whose labels were corrupted once",
     statement="The bound sigma² + 2 eta rho²/m also holds if the noisy labels are drawn once and "
     "mini-batches with replacement",
@@ -507,12 +527,12 @@ def second_pass(t: Fraction, step: Fraction, eta: Fraction) -> Iterator[Comparis
     verdict=REFUTED,
     method="exact: all labellings, all mini-batches",
     instances=gradient_tables(most=2),
-    known=({"gradients": ((Fraction(1), Fraction(-1)),), "y": (0,), "eta": Fraction(1, 2)},),
+    known=({"gradients": (((Fraction(1),), (Fraction(-1),)),), "y": (0,), "eta": Fraction(1, 2)},),
     by_hand="With one sample every mini-batch is that sample with its one label: averaging over m "
     "draws averages nothing.",
     effort=4,
 )
-def fixed_labels(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
+def fixed_labels(gradients: Gradients, y: tuple[int, ...], eta: Fraction) -> Iterator[Comparison]:
     """The mean of two draws from one labelling, over all labellings."""
     clean, _ = draw_variances(gradients, y, eta)
     k, m = len(gradients[0]), len(gradients)
@@ -522,11 +542,13 @@ def fixed_labels(gradients: Matrix, y: tuple[int, ...], eta: Fraction) -> Iterat
         for label, true in zip(labelling, y, strict=True):
             chance *= uniform_chances(true, k, eta)[label]
         seen = [row[label] for row, label in zip(gradients, labelling, strict=True)]
-        law += [(chance / m**2, (a + b) / 2) for a in seen for b in seen]
-    centre = sum(chance * g for chance, g in law)
-    variance_ = sum((chance * (g - centre) ** 2 for chance, g in law), Fraction(0))
-    largest = max(g * g for row in gradients for g in row)
-    yield at_most("variance, m = 2", variance_, "sigma² + 2 eta rho²/m", clean / 2 + eta * largest)
+        law += [
+            (chance / m**2, tuple((a + b) / 2 for a, b in zip(one, other, strict=True)))
+            for one in seen
+            for other in seen
+        ]
+    bound = clean / 2 + eta * largest_square(gradients)
+    yield at_most("variance, m = 2", spread(law), "sigma² + 2 eta rho²/m", bound)
 
 
 CLAIMS = (

@@ -21,7 +21,7 @@ from rrm_theory import (
     trimmed_risk,
 )
 from rrm_theory._exact import exact_cut
-from rrm_theory.ledger.claim import Comparison, Verdict, at_most, claim, equal
+from rrm_theory.ledger.claim import Comparison, Origin, Verdict, at_most, claim, equal
 from rrm_theory.ledger.definitions import Rationals, cost, mean, minimum, uniform
 from rrm_theory.ledger.instances import (
     displacements,
@@ -65,6 +65,7 @@ def two_forms(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.1.value",
+    origin=Origin.OURS,
     source="ours, theory.md A.1",
     statement="R_gamma(c) = (1/N) sum_i min(c_i, c_min + gamma)",
     hypotheses="gamma > 0, losses of any sign",
@@ -99,6 +100,7 @@ def shift(c: Rationals, gamma: Fraction, r: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.1.nominal",
+    origin=Origin.OURS,
     source="ours, theory.md A.1",
     statement="With q_i instead of 1/N, R_gamma(c) = sum_i q_i min(c_i, c_min + gamma)",
     hypotheses="gamma > 0, q a distribution; c_min is taken over all samples, also those with q_i "
@@ -127,13 +129,14 @@ def dual(c: Rationals, gamma: Fraction, multiplier: Fraction) -> Fraction | floa
 
 @claim(
     id="A.2.dual",
+    origin=Origin.OURS,
     source="ours, theory.md A.2; the multiplier is in the ICLR paper's proof of Theorem 3.1",
     statement="max over lambda of (1/N) sum min(c_i, lambda + gamma/2), lambda ≤ c_min + gamma/2, "
     "is R_gamma(c), attained exactly on [min(c_max, c_min + gamma) - gamma/2, c_min + gamma/2]",
     hypotheses="gamma > 0",
     verdict=HOLDS,
-    method="exact, lambda on a grid that holds both ends; R_gamma by enumeration",
-    instances=weight_problems(shift=st.just(Fraction(0)), multiplier=lambda _: signed),
+    method="exact, at both ends and at any other lambda (multiplier); R_gamma by enumeration",
+    instances=weight_problems(multiplier=lambda _: signed),
 )
 def dual_optima(c: Rationals, gamma: Fraction, multiplier: Fraction) -> Iterator[Comparison]:
     """At the ends, and at any other lambda."""
@@ -150,6 +153,7 @@ def dual_optima(c: Rationals, gamma: Fraction, multiplier: Fraction) -> Iterator
 
 @claim(
     id="A.8.path",
+    origin=Origin.OURS,
     source="ours, theory.md A.8",
     statement="gamma → R_gamma(c) is nondecreasing, concave and linear between breaks at c_i - "
     "c_min",
@@ -171,12 +175,13 @@ def path(c: Rationals, gamma: Fraction, other: Fraction) -> Iterator[Comparison]
 
 @claim(
     id="A.8.derivative",
+    origin=Origin.OURS,
     source="ours, theory.md A.8",
     statement="At gamma > 0 the right derivative of R_gamma is |chi|/N, the left one (|chi| + "
     "|I_big|)/N",
     hypotheses="gamma > 0",
     verdict=HOLDS,
-    method="exact: difference quotients over a step below 1/8 of every gap between breaks",
+    method="exact: difference quotients over half of the smallest possible gap between breaks",
     instances=weight_problems(most=4),
 )
 def derivatives(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
@@ -194,16 +199,16 @@ def derivatives(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.8.budget",
+    origin=Origin.OURS,
     source="ours, theory.md A.8",
-    statement="min over TV(p, p^N) ≤ rho of E_p[c] = max over gamma ≥ 0 of R_gamma(c) - gamma rho, "
-    "and exactly rho moves, ties or not",
-    hypotheses="0 ≤ rho < 1; something lies above c_min",
+    statement="min over TV(p, p^N) ≤ rho of E_p[c] = max over gamma ≥ 0 of R_gamma(c) - gamma rho; "
+    "exactly min(rho, |{i : c_i > c_min}|/N) moves, ties or not",
+    hypotheses="0 ≤ rho < 1",
     verdict=HOLDS,
     method="exact: the concave right side at its breaks, R_gamma by enumeration; the left by "
     "trimmed_risk",
     instances=weight_problems(
         most=4,
-        shift=st.just(Fraction(0)),
         rho=lambda _: st.sampled_from([Fraction(0), *(Fraction(k, 8) for k in range(8))]),
     ),
 )
@@ -224,6 +229,7 @@ def budget(c: Rationals, gamma: Fraction, rho: Fraction) -> Iterator[Comparison]
 
 @claim(
     id="A.9.value",
+    origin=Origin.OURS,
     source="ours, theory.md A.9",
     statement="With p_i ≤ kappa/N the minimum moves mass from the largest losses to the smallest "
     "with room while the difference exceeds gamma",
@@ -256,6 +262,7 @@ def capped(c: Rationals, gamma: Fraction, cap: Fraction) -> Iterator[Comparison]
 
 @claim(
     id="A.9.ends",
+    origin=Origin.OURS,
     source="ours, theory.md A.9",
     statement="kappa = N gives R_gamma(c); a budget rho with kappa = 1/(1 - rho) gives the mean of "
     "the (1 - rho) N smallest losses",
@@ -284,6 +291,7 @@ def capped_ends(c: Rationals, gamma: Fraction, rho: Fraction) -> Iterator[Compar
 
 @claim(
     id="A.10.gradient",
+    origin=Origin.OURS,
     source="ours, theory.md A.10 (Danskin)",
     statement="Where the minimiser is unique, R_gamma is differentiable in c and its gradient is "
     "the weight vector p",
@@ -310,6 +318,7 @@ def gradient(c: Rationals, gamma: Fraction, direction: Rationals) -> Iterator[Co
 
 @claim(
     id="A.10.supergradient",
+    origin=Origin.OURS,
     source="ours, theory.md A.10",
     statement="R_gamma(c') ≤ R_gamma(c) + sum p_i (c'_i - c_i) for the weights p of every element "
     "of the optimal face",
@@ -330,6 +339,7 @@ def supergradient(c: Rationals, gamma: Fraction, other: Rationals) -> Iterator[C
 
 @claim(
     id="A.12.risk",
+    origin=Origin.OURS,
     source="ours, theory.md A.12",
     statement="phi(theta, 0) is the empirical risk; R_gamma(c) ≤ mean(c), with equality iff gamma "
     "≥ c_max - c_min",
@@ -351,6 +361,7 @@ def below_the_risk(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="certificate.bracket",
+    origin=Origin.OURS,
     source="ours, theory.md Certificate",
     statement="lower ≤ R_gamma(c) ≤ upper for any vector u; the gap is 0 iff the repaired u is a "
     "minimiser",
@@ -384,6 +395,7 @@ def losses_next_to_the_cut(draw: st.DrawFn) -> dict[str, Fraction]:
 
 @claim(
     id="comparison.exact",
+    origin=Origin.OURS,
     source="ours, theory.md Exact comparison in floats",
     statement="With s = fl(c_min + gamma) and its TwoSum error e: c > c_min + gamma iff c > s, or "
     "c = s and e < 0; c = c_min + gamma iff c = s and e = 0",
@@ -402,6 +414,7 @@ def exact_comparison(c_min: Fraction, gamma: Fraction, c: Fraction) -> Iterator[
 
 @claim(
     id="comparison.naive",
+    origin=Origin.OURS,
     source="what a first program does",
     statement="Comparing c with the float c_min + gamma finds chi and I_big",
     hypotheses="c_min, gamma and c are floats",
@@ -410,7 +423,8 @@ def exact_comparison(c_min: Fraction, gamma: Fraction, c: Fraction) -> Iterator[
     instances=losses_next_to_the_cut(),
     known=({"c_min": Fraction(1), "gamma": Fraction(1, 2**53), "c": Fraction(1)},),
     by_hand="The sum c_min + gamma lies between two neighbouring floats and is rounded to one of "
-    "them; a loss equal to that one is misplaced. Floats from 2 to 4 are 2^-51 apart.",
+    "them; a loss equal to that one is misplaced. Floats from 1 to 2 are 2^-52 apart, from 2 to "
+    "4 twice as far.",
 )
 def naive_comparison(c_min: Fraction, gamma: Fraction, c: Fraction) -> Iterator[Comparison]:
     """The sum rounded, the comparison exact."""

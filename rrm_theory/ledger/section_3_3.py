@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import strategies as st
 
 from rrm_theory import TheoremVersion, optimal_face, relax
-from rrm_theory.ledger.claim import Comparison, Verdict, claim, equal
+from rrm_theory.ledger.claim import Comparison, Origin, Verdict, claim, equal
 from rrm_theory.ledger.definitions import (
     Rationals,
     cost,
@@ -123,6 +123,7 @@ def earlier(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.3.collapse",
+    origin=Origin.OURS,
     source="ours, theory.md A.3",
     statement="In the ICLR paper's theorem the piece with S1 = S2 = ∅ contains all others: union "
     "and hull are superfluous",
@@ -141,6 +142,7 @@ def collapse(c: Rationals, gamma: Fraction, u: Rationals) -> Iterator[Comparison
 
 @claim(
     id="A.3.hull",
+    origin=Origin.OURS,
     source="ours, theory.md A.3",
     statement="In the earlier version's theorem the hull is needed as soon as I_big is not empty: "
     "the union is not convex",
@@ -172,6 +174,7 @@ def hull_needed(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.3.arbitrary",
+    origin=Origin.READING,
     source="ICLR paper, after Theorem 3.1: at the break points “this classification can be "
     "arbitrary”",
     statement=(
@@ -185,7 +188,7 @@ def hull_needed(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
         "U*_{S1,S2} is empty iff S1 = I_min and something must move: chi or S2 is not empty."
     ),
     corrected=lambda c, gamma: empty_pieces(c, gamma),
-    by_hand="With S1 = I_min nobody may receive what leaves chi.",
+    by_hand="With S1 = I_min nobody may receive what leaves S2 or chi.",
 )
 def arbitrary(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
     """Count the empty pieces."""
@@ -253,6 +256,7 @@ def no_reweighting(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.4.none-at-equality",
+    origin=Origin.OURS,
     source="ours, theory.md A.4",
     statement="If c_max - c_min = gamma, u = 0 is a minimiser but not the only one",
     hypotheses="gamma > 0",
@@ -271,6 +275,7 @@ def reweighting_at_equality(c: Rationals, gamma: Fraction) -> Iterator[Compariso
 
 @claim(
     id="A.4.shape",
+    origin=Origin.OURS,
     source="ours, theory.md A.4",
     statement="With m = |I_min|, b = |I_big|, t = |chi|: dim F = m - 1 + b if t + b > 0, else 0; "
     "vertices: m 2^b if t > 0, else 1 + m (2^b - 1)",
@@ -294,6 +299,7 @@ def shape(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.4.unique",
+    origin=Origin.OURS,
     source="ours, theory.md A.4",
     statement="The minimiser is unique iff t = b = 0, or m = 1 and b = 0",
     hypotheses="gamma > 0",
@@ -337,6 +343,7 @@ def corollary(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.5.one-particular",
+    origin=Origin.READING,
     source="ICLR paper, before Corollary 3.1.1",
     statement="The corollary's one particular solution is obtained by setting S1 = S2 = ∅ in "
     "Theorem 3.1: U*_{∅,∅} holds nothing else",
@@ -347,8 +354,8 @@ def corollary(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
     correction="It is one element of U*_{∅,∅}, which holds every minimiser: the even split over "
     "I_min with nothing moved on I_big.",
     corrected=lambda c, gamma: even_split_is_inside(c, gamma),
-    by_hand="Both vectors keep every line of U*_{∅,∅}: nothing there says how the freed mass is "
-    "shared.",
+    by_hand="u = 0 and the u that moves all of I_big to one cheapest sample keep every line of "
+    "U*_{∅,∅}; with several cheapest samples nothing there says how freed mass is shared either.",
 )
 def one_particular(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
     """Count the minimisers in the piece."""
@@ -374,6 +381,7 @@ def even_split_is_inside(c: Rationals, gamma: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.5.single",
+    origin=Origin.OURS,
     source="ours, theory.md A.5; seen in the ICLR paper's Table 6",
     statement="If one sample alone has the smallest loss, it receives all freed mass",
     hypotheses="gamma > 0, |I_min| = 1",

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from rrm_theory import ContaminationOutcome, contamination_gamma, gamma_from_l1_penalty
-from rrm_theory.ledger.claim import Comparison, Verdict, at_most, claim, equal, less
+from rrm_theory.ledger.claim import Comparison, Origin, Verdict, at_most, claim, equal, less
 from rrm_theory.ledger.definitions import (
     Matrix,
     Rationals,
@@ -34,6 +34,13 @@ from rrm_theory.ledger.instances import (
 )
 
 HOLDS, CORRECTED, REFUTED = Verdict.HOLDS, Verdict.CORRECTED, Verdict.REFUTED
+# Almost all mass on one sample and a short step: a wrong sign leaves U.
+FAR_OUT = {
+    "c": (Fraction(0),) * 3,
+    "gamma": Fraction(1),
+    "u": (Fraction(2, 3), Fraction(-1, 3), Fraction(-1, 3)),
+    "mu": Fraction(1, 8),
+}
 contaminations = st.sampled_from([Fraction(1, 2), Fraction(1, 3), Fraction(1, 10)]) | st.integers(
     1, 7
 ).map(lambda k: Fraction(k, 8))
@@ -112,6 +119,7 @@ def minimisers_at_l1_price(c: Rationals, theta: Fraction) -> tuple[Rationals, ..
     verdict=CORRECTED,
     method="exact",
     instances=weight_problems(most=4, u=displacements, mu=lambda _: open_unit),
+    known=(FAR_OUT,),
     correction="mu u* + (1 - mu) u, as the earlier version has it, lies in U.",
     corrected=lambda c, gamma, u, mu: damped(c, gamma, u, mu),
     by_hand="Each of the N entries of u* is multiplied by mu and 1 - mu is added: the sum is (1 - "
@@ -141,6 +149,7 @@ def damped(c: Rationals, gamma: Fraction, u: Rationals, mu: Fraction) -> Iterato
     instances=weight_problems(
         most=3, u=displacements, mu=lambda _: open_unit, estimated=lambda _: st.booleans()
     ),
+    known=({**FAR_OUT, "estimated": False},),
     correction="mu in (0, 1]; u stays in U for each of these.",
     corrected=lambda c, gamma, u, mu, estimated: damped(
         c, gamma, u, Fraction(1) if estimated else mu
@@ -181,6 +190,8 @@ def signed_attack(gradient: Rationals, eps: Fraction) -> Iterator[Comparison]:
     """With the sign."""
     moves = [eps * ((g > 0) - (g < 0)) for g in gradient]
     yield equal("largest move of eps sign(∇J)", max(map(abs, moves)), "eps", eps)
+    gain = sum((m * g for m, g in zip(moves, gradient, strict=True)), Fraction(0))
+    yield equal("∇J · move", gain, "eps ‖∇J‖₁", eps * sum(map(abs, gradient), Fraction(0)))
 
 
 @claim(
@@ -198,13 +209,23 @@ def signed_attack(gradient: Rationals, eps: Fraction) -> Iterator[Comparison]:
     "the set is half-open.",
 )
 def real_maximum(c: Rationals, contamination: Fraction) -> Iterator[Comparison]:
-    """All l slightly below are in the set, the supremum is not."""
-    supremum = sorted(c, reverse=True)[ceil(contamination * len(c)) - 1]
+    """The supremum is not in the set."""
+    supremum = largest(c, contamination)
     yield at_most("C'", contamination, "#{j : c_j > sup}/N", above(c, supremum))
+
+
+def largest(c: Rationals, contamination: Fraction) -> Fraction:
+    """Return the ⌈C' N⌉-th largest loss."""
+    return sorted(c, reverse=True)[ceil(contamination * len(c)) - 1]
 
 
 def over_observed(c: Rationals, contamination: Fraction) -> Iterator[Comparison]:
     """The toolkit's level is the largest of the losses that qualify."""
+    # Losses are multiples of 1/8.
+    below = largest(c, contamination) - Fraction(1, 16)
+    yield at_most("C'", contamination, "#{j : c_j > l}/N just below the supremum", above(c, below))
+    over = above(c, largest(c, contamination))
+    yield less("#{j : c_j > sup}/N", over, "C'", contamination)
     expected = level(c, contamination)
     answer = contamination_gamma([float(x) for x in c], contamination)
     found = answer.outcome is not ContaminationOutcome.NO_LEVEL
@@ -334,6 +355,7 @@ def precision(c: Rationals, contamination: Fraction) -> Iterator[Comparison]:
 
 @claim(
     id="A.7.zero",
+    origin=Origin.OURS,
     source="ours, theory.md A.7",
     statement="With C' = 0: l = c_max, gamma = c_max - c_min, and nothing is pruned",
     hypotheses="finite losses",
@@ -370,6 +392,7 @@ def best_parameter(losses: Matrix, u: Rationals, current: int) -> int:
 
 @claim(
     id="A.11.fixed",
+    origin=Origin.OURS,
     source="ours, theory.md A.11, of the ICLR paper's block descent (Section 3.5)",
     statement="With gamma fixed, u ← mu u* + (1 - mu) u and exact theta-steps never increase "
     "phi(theta, u)",
@@ -402,6 +425,7 @@ def retuned_models(draw: st.DrawFn) -> dict[str, Any]:
 
 @claim(
     id="A.11.retuned",
+    origin=Origin.READING,
     source="ICLR paper, Algorithm 1 with Section 3.5.1; that it descends is not claimed there",
     statement="With gamma re-tuned from C' each round (mu = 1), a theta-step that lowers the "
     "weighted loss does not raise L_RRM",
