@@ -125,6 +125,7 @@ def test_the_cone_solver_agrees(problem, strength):
         assert program.value == pytest.approx(ours.value, abs=1e-6)
     if ours.outcome is ConfidenceOutcome.UNIQUE:
         np.testing.assert_allclose(program.minimiser, np.array(ours.minimiser, float), atol=1e-3)
+        assert sum(program.minimiser) == pytest.approx(1, abs=1e-15)
 
 
 @given(st.data(), st.integers(2, 3), units, st.booleans())
@@ -243,6 +244,7 @@ def test_a_constant_loss_has_no_minimiser_in_the_cone_program_either():
     """The same named outcome."""
     answer = confidence_minimum_cone([HALF, HALF], [HALF, HALF], strength=1)
     assert answer.outcome is ConfidenceOutcome.CONSTANT
+    assert answer.value == 0
     assert answer.minimiser is None
 
 
