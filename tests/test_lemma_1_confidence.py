@@ -232,6 +232,13 @@ def test_the_largest_strength_is_admissible():
     assert confidence_minimum(p, m, strength=0.6).outcome is ConfidenceOutcome.UNIQUE
 
 
+def test_a_fraction_is_not_rounded():
+    """No float is 2/3; with the nearest one the second class would keep or lose a little."""
+    third = Fraction(1, 3)
+    answer = confidence_minimum([2 * third, third], [HALF, HALF], strength=2 * third)
+    assert answer.minimiser == (1, 0)
+
+
 def test_probabilities_too_small_for_floats():
     """Their logarithms are not."""
     tiny = Fraction(1, 10**400)
