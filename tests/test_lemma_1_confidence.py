@@ -320,6 +320,10 @@ def test_corrupted_part_alone():
             lambda: confidence_minimum([0.5, 0.5], [0.5, 0.5], strength=math.nan),
             r"strength must be a finite number of at least 0, got nan",
         ),
+        (
+            lambda: confidence_minimum([0.5, 0.5], [0.5, 0.5], strength=math.inf),
+            r"strength must be a finite number of at least 0, got inf",
+        ),
         (lambda: clean_proportion([[0.5], [0.5, 0.5]]), r"clean must be an array of real numbers"),
         (
             lambda: corruption_likelihood([[0.5, 0.5]], np.eye(3), [0]),
