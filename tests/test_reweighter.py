@@ -275,3 +275,64 @@ def test_weights_carry_no_gradient():
     assert not rw[[0, 1]].requires_grad
     (rw[[0, 1]] * parameter).sum().backward()
     assert parameter.grad.tolist() == [2.0, 0.0]
+
+
+@given(losses, gammas, st.integers(1, 5), st.randoms(use_true_random=False))
+def test_recording_in_batches_is_an_update(c, gamma, size, random):
+    """In any order, of any sizes; the pass is forgotten afterwards."""
+    whole, parts = Reweighter(len(c), gamma=gamma), Reweighter(len(c), gamma=gamma)
+    order = list(range(len(c)))
+    random.shuffle(order)
+    for start in range(0, len(order), size):
+        index = torch.tensor(order[start : start + size])
+        parts.record(index, torch.tensor(c)[index])
+    assert parts.step() == whole.update(torch.tensor(c))
+    assert torch.equal(parts.scaled_weights, whole.scaled_weights)
+    with pytest.raises(ValueError, match=r"step needs a loss of every sample, got none"):
+        parts.step()
+
+
+def test_a_loss_that_needs_a_gradient_is_recorded_without():
+    """As it comes out of a training step."""
+    rw = Reweighter(2, gamma=1.0)
+    rw.record([1, 0], torch.tensor([5.0, 0.0], requires_grad=True) * 2)
+    assert rw.step().n_pruned == 1
+    assert rw[[0, 1]].tolist() == [2, 0]
+
+
+@pytest.mark.parametrize(
+    ("index", "c", "match"),
+    [
+        ([2], [1.0], r"index must not repeat in a pass, got sample 2 again"),
+        ([0, 0], [1.0, 2.0], r"index must not repeat in a pass, got sample 0 again"),
+        ([4], [1.0], r"index must lie in \[0, 4\), got the unknown sample 4"),
+        ([-1], [1.0], r"index must lie in \[0, 4\), got the unknown sample -1"),
+        ([0, 1], [1.0], r"losses and index must be vectors of one length, got shapes \(1,\) and"),
+        ([0], np.array([1.0]), r"losses must keep their type in a pass, got torch.float64 after"),
+    ],
+)
+def test_a_bad_record_changes_nothing(index, c, match):
+    """The call is refused, and the pass can go on."""
+    rw = Reweighter(4, gamma=1.0)
+    rw.record([2], [3.0])
+    with pytest.raises(ValueError, match=match):
+        rw.record(index, c)
+    rw.record([0, 1, 3], [0.0, 0.5, 9.0])
+    assert rw.step().n_pruned == 2
+
+
+def test_a_pass_must_meet_every_sample():
+    """The first that is missing is named; the pass can go on."""
+    rw = Reweighter(4, gamma=1.0)
+    rw.record([0, 3], [0.0, 9.0])
+    with pytest.raises(ValueError, match=r"got 0 of sample 1 \(2 such samples\)"):
+        rw.step()
+    rw.record([1, 2], [0.5, 0.5])
+    assert rw.step().n_pruned == 1
+
+
+def test_a_pass_in_progress_is_not_in_the_state():
+    """A pass is repeated, not resumed; old checkpoints load."""
+    rw = Reweighter(2, gamma=1.0)
+    rw.record([0], [1.0])
+    assert set(rw.state_dict()) == {"scaled_weights", "pruned"}

@@ -12,7 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from numbers import Integral, Real
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -27,6 +31,7 @@ from rrm_theory._checks import (
     refuse_inexact_integers,
 )
 from rrm_theory._exact import exact_cut, samples_to_prune
+from rrm_theory.reweight import order
 
 
 class ReweightOutcome(Enum):
@@ -101,9 +106,11 @@ class Reweighter(torch.nn.Module):
     Notes
     -----
     Source: ICLR paper, Corollary 3.1.1, Algorithms 1 and 3 (with u in its last line, theory.md
-    A.6), Section 3.5.1. Exact in the pruned set and all counts; weights rounded to ``dtype``.
-    Cost O(N) an update. State: ``scaled_weights`` and ``pruned``, both buffers of length N, so
-    ``.to(device)`` and ``state_dict`` work. Not supported: complex or -inf losses.
+    A.6), Section 3.5.1 (theory.md A.7). Exact in the pruned set and all counts; weights rounded to
+    ``dtype``. Cost O(N) an update: two passes over losses in main memory (compiled by numba, the
+    first time for a second or two), plain torch on other devices. State: ``scaled_weights`` and
+    ``pruned``, both buffers of length N, so ``.to(device)`` and ``state_dict`` work. Not supported:
+    complex or -inf losses.
 
     Examples
     --------
@@ -120,9 +127,11 @@ class Reweighter(torch.nn.Module):
     n_samples: int
     gamma: float | None
     contamination: Fraction | None
-    step: float
+    mu: float
     scaled_weights: Tensor
     pruned: Tensor
+    recorded: Tensor | None
+    times: Tensor | None
 
     def __init__(
         self,
@@ -157,9 +166,12 @@ class Reweighter(torch.nn.Module):
         self.contamination = (
             None if contamination is None else fraction_of_samples(contamination, "contamination")
         )
-        self.step = float(step)
+        self.mu = float(step)
         self.register_buffer("scaled_weights", torch.ones(n_samples, dtype=dtype))
         self.register_buffer("pruned", torch.zeros(n_samples, dtype=torch.bool))
+        # What the pass in progress has recorded: a pass is repeated, not resumed.
+        self.register_buffer("recorded", None, persistent=False)
+        self.register_buffer("times", None, persistent=False)
 
     def extra_repr(self) -> str:
         """Return the settings, for ``repr``."""
@@ -168,7 +180,7 @@ class Reweighter(torch.nn.Module):
             if self.gamma is not None
             else f"contamination={self.contamination}"
         )
-        return f"{self.n_samples}, {price}, step={self.step}"
+        return f"{self.n_samples}, {price}, step={self.mu}"
 
     @torch.no_grad()
     def update(self, losses: Tensor | ArrayLike) -> Reweighting:
@@ -199,11 +211,14 @@ class Reweighter(torch.nn.Module):
         0.5
 
         """
-        c = _exact_losses(losses, self.n_samples, self.scaled_weights.device)
-        minimum = float(c.min()) + 0.0  # -0.0 becomes 0.0, which it equals
-        cheapest = c == minimum
-        n_minimum = int(cheapest.sum())
-        threshold = self._threshold(c, minimum)
+        c = _losses(losses, self.n_samples, self.scaled_weights.device)
+        do, integers = _operations(c.device.type), order.bits(c)
+        scanned = do.scan(integers)
+        _refuse(c, scanned.lowest, scanned.highest)
+        minimum = order.value(scanned.lowest, c.dtype)
+        smallest = order.largest_key(minimum, c.dtype)
+        n_minimum = do.count_minimum(integers, scanned, smallest)
+        threshold = self._threshold(do, integers, minimum, c.dtype)
         if threshold is None:
             return Reweighting(
                 minimum=minimum,
@@ -213,19 +228,13 @@ class Reweighter(torch.nn.Module):
                 n_pruned=0,
                 outcome=ReweightOutcome.NO_LEVEL,
             )
-        pruned = c > threshold
-        n_pruned = int(pruned.sum())
-        # One division of integers, rounded once: the same bits on every device and sharding.
-        heavy = (n_minimum + n_pruned) / n_minimum
-        target = torch.ones_like(self.scaled_weights)
-        target[pruned] = 0.0
-        target[cheapest] = heavy
-        if self.step == 1:
-            self.scaled_weights.copy_(target)
+        cut, w = order.largest_key(threshold, c.dtype), self.scaled_weights
+        if self.mu == 1:
+            n_pruned = do.prune(integers, cut, w, self.pruned)
+            do.place(integers, scanned, smallest, _heavy(n_minimum, n_pruned), w)
         else:
-            # In this form an untouched sample stays at exactly 1.
-            self.scaled_weights.add_(self.step * (target - self.scaled_weights))
-        self.pruned.copy_(pruned)
+            n_pruned = do.count_pruned(integers, cut, self.pruned)
+            do.blend(integers, smallest, _heavy(n_minimum, n_pruned), self.mu, w, self.pruned)
         return Reweighting(
             minimum=minimum,
             threshold=threshold,
@@ -235,16 +244,102 @@ class Reweighter(torch.nn.Module):
             outcome=_outcome(n_pruned, at_minimum=threshold == minimum),
         )
 
-    def _threshold(self, c: Tensor, minimum: float) -> float | None:
+    @torch.no_grad()
+    def record(self, index: ArrayLike | Tensor, losses: Tensor | ArrayLike) -> None:
+        """Keep the losses of some samples until `step`, as an ordinary pass meets them.
+
+        Parameters
+        ----------
+        index
+            Which samples, integers in [0, N), shape (B,).
+        losses
+            Their losses, shape (B,), of one type throughout a pass.
+
+        Raises
+        ------
+        ValueError
+            If an index is unknown or was recorded before in this pass, or shapes or types differ.
+            Nothing of the call is recorded then. On a GPU, which an inspection would stall, `step`
+            finds out.
+
+        Examples
+        --------
+        >>> rw = Reweighter(4, gamma=2.0)
+        >>> rw.record([0, 1], [0.0, 1.0])
+        >>> rw.record([3, 2], [20.0, 10.0])
+        >>> rw.step().n_pruned
+        2
+
+        """
+        i = self._index(index).to(self.scaled_weights.device)
+        given = losses if isinstance(losses, Tensor) else torch.as_tensor(losses)
+        c = given.detach().to(self.scaled_weights.device)
+        if i.dim() != 1 or c.shape != i.shape:
+            msg = (
+                "losses and index must be vectors of one length, got shapes "
+                f"{tuple(c.shape)} and {tuple(i.shape)}."
+            )
+            raise ValueError(msg)
+        dtype = c.dtype if c.dtype in order.INTEGERS else torch.float64
+        if self.recorded is None or self.times is None:
+            self.recorded = torch.empty(self.n_samples, dtype=dtype, device=c.device)
+            self.times = torch.zeros(self.n_samples, dtype=torch.int32, device=c.device)
+        if dtype != self.recorded.dtype:
+            before = self.recorded.dtype
+            msg = f"losses must keep their type in a pass, got {dtype} after {before}."
+            raise ValueError(msg)
+        once = torch.ones_like(i, dtype=torch.int32)
+        self.times.index_add_(0, i, once)
+        if i.device.type == "cpu" and (again := self.times[i] > 1).any():
+            self.times.index_add_(0, i, -once)
+            msg = f"index must not repeat in a pass, got sample {int(i[again][0])} again."
+            raise ValueError(msg)
+        self.recorded[i] = c.to(dtype)
+
+    def step(self) -> Reweighting:
+        """Update with the losses recorded since the last step, and forget them.
+
+        Returns
+        -------
+        Reweighting
+            As `update`.
+
+        Raises
+        ------
+        ValueError
+            If a sample has no loss or, on a GPU, more than one; as `update` for the losses
+            themselves. What was recorded is then kept.
+
+        """
+        if self.recorded is None or self.times is None:
+            msg = "step needs a loss of every sample, got none; call record first."
+            raise ValueError(msg)
+        wrong = self.times != 1
+        if wrong.any():
+            i = int(wrong.int().argmax())
+            msg = (
+                f"step needs one loss of every sample, got {int(self.times[i])} of sample {i} "
+                f"({int(wrong.sum())} such samples)."
+            )
+            raise ValueError(msg)
+        update = self.update(self.recorded)
+        self.recorded = self.times = None
+        return update
+
+    def _threshold(
+        self, do: ModuleType, integers: Tensor, minimum: float, dtype: torch.dtype
+    ) -> float | None:
         """Return the largest float64 that is not pruned; None if no level exists."""
         if self.gamma is not None:
             return exact_cut(minimum, self.gamma)[0]
         assert self.contamination is not None
         k = samples_to_prune(self.contamination, self.n_samples)
-        kept = c[c < torch.inf]
+        # The level is the largest finite loss, below the K-th largest if K > 0.
         if k:
-            kept = kept[kept < torch.kthvalue(c, self.n_samples - k + 1).values]
-        return float(kept.max()) if kept.numel() else None
+            level = do.level(integers, k)
+        else:
+            level = do.largest_below(integers, order.key(torch.inf, dtype))
+        return None if level is None else order.value(level, dtype)
 
     @property
     def weights(self) -> Tensor:
@@ -287,6 +382,11 @@ class Reweighter(torch.nn.Module):
         """
         if isinstance(index, slice):
             return self.scaled_weights[index].clone()
+        i = self._index(index)
+        return self.scaled_weights.take(i.to(self.scaled_weights.device))
+
+    def _index(self, index: ArrayLike | Tensor) -> Tensor:
+        """Return sample indices as int64, or raise a ValueError that names an unknown one."""
         i = index if isinstance(index, Tensor) else _integers(index)
         if i.dtype.is_floating_point or i.dtype.is_complex or i.dtype == torch.bool:
             msg = f"index must hold integers, got {i.dtype}."
@@ -298,7 +398,7 @@ class Reweighter(torch.nn.Module):
                 unknown = low if low < 0 else high
                 msg = f"index must lie in [0, {self.n_samples}), got the unknown sample {unknown}."
                 raise ValueError(msg)
-        return self.scaled_weights.take(i.to(self.scaled_weights.device))
+        return i
 
 
 def _outcome(n_pruned: int, *, at_minimum: bool) -> ReweightOutcome:
@@ -317,8 +417,21 @@ def _integers(index: ArrayLike) -> Tensor:
     return torch.from_numpy(np.array(given, dtype=np.int64, order="C"))
 
 
-def _exact_losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> Tensor:
-    """Return the losses as float64, which holds every smaller float type exactly."""
+def _heavy(n_minimum: int, n_pruned: int) -> float:
+    """Return N p on I_min: one division of integers, rounded once, the same bits everywhere."""
+    return (n_minimum + n_pruned) / n_minimum
+
+
+@cache
+def _operations(device: str) -> ModuleType:
+    """Return the loops for losses in main memory where numba is installed, else plain torch."""
+    if device == "cpu" and find_spec("numba") is not None:
+        return import_module("rrm_theory.reweight.compiled")
+    return import_module("rrm_theory.reweight.plain")
+
+
+def _losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> Tensor:
+    """Return the losses in their float type, or in float64 if they are not floats of torch."""
     given = losses if isinstance(losses, Tensor) else torch.from_numpy(loss_vector(losses))
     if given.shape != (n,):
         msg = f"losses must have shape ({n},), one per sample, got {tuple(given.shape)}."
@@ -328,17 +441,24 @@ def _exact_losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> T
         raise ValueError(msg)
     if not given.dtype.is_floating_point:
         refuse_inexact_integers(given.tolist())
-    c = given.detach().to(device=device, dtype=torch.float64)
-    nan = torch.isnan(c)
-    if nan.any():
-        msg = f"losses must not be NaN, got nan at index {int(nan.int().argmax())}."
+    # Types that are shorter still embed exactly in float64.
+    dtype = given.dtype if given.dtype in order.INTEGERS else torch.float64
+    return given.detach().to(device=device, dtype=dtype)
+
+
+def _refuse(c: Tensor, lowest: int, highest: int) -> None:
+    """Raise a ValueError if a loss is NaN or out of range, or if all are +inf."""
+    infinite = order.key(torch.inf, c.dtype)
+    if highest > infinite or lowest < -1 - infinite:
+        msg = f"losses must not be NaN, got nan at index {int(torch.isnan(c).int().argmax())}."
         raise ValueError(msg)
-    beyond = (c.abs() > LARGEST) & (c != torch.inf)
-    if beyond.any():
-        i = int(beyond.int().argmax())
-        msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
+    limit = order.largest_key(LARGEST, c.dtype)
+    if lowest < -1 - limit or (highest > limit and limit < infinite):
+        beyond = (c.abs().double() > LARGEST) & (c != torch.inf)
+        if beyond.any():
+            i = int(beyond.int().argmax())
+            msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
+            raise ValueError(msg)
+    if lowest == infinite:
+        msg = f"losses must hold a finite value, got only +inf ({c.numel()} of them)."
         raise ValueError(msg)
-    if c.min() == torch.inf:
-        msg = f"losses must hold a finite value, got only +inf ({n} of them)."
-        raise ValueError(msg)
-    return c

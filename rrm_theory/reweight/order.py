@@ -1,0 +1,79 @@
+"""Losses as integers in the same order, so that comparing, counting and selecting are exact.
+
+The bits of a float, read as a signed integer and flipped below the sign if negative, grow with the
+float: this is its key. -0.0 has the key -1 and 0.0 the key 0; NaN lies beyond the infinities.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+import torch
+from torch import Tensor
+
+INTEGERS = {
+    torch.float16: torch.int16,
+    torch.bfloat16: torch.int16,
+    torch.float32: torch.int32,
+    torch.float64: torch.int64,
+}
+
+
+def width(dtype: torch.dtype) -> int:
+    """Return the number of bits of a float type."""
+    return torch.finfo(dtype).bits
+
+
+def bits(losses: Tensor) -> Tensor:
+    """Return the losses' bits as signed integers, without a copy if they are contiguous."""
+    return losses.contiguous().view(INTEGERS[losses.dtype])
+
+
+def key(value: float, dtype: torch.dtype) -> int:
+    """Return the key of ``value`` rounded to ``dtype``.
+
+    Examples
+    --------
+    >>> [key(x, torch.float32) for x in (0.0, -0.0)]
+    [0, -1]
+
+    """
+    return _flipped(int(bits(torch.tensor([value], dtype=dtype))), dtype)
+
+
+def value(key: int, dtype: torch.dtype) -> float:
+    """Return the float of a key, exactly; -0.0 becomes 0.0, which it equals.
+
+    Examples
+    --------
+    >>> value(key(0.5, torch.float16), torch.float16)
+    0.5
+
+    """
+    integers = torch.tensor([_flipped(key, dtype)], dtype=INTEGERS[dtype])
+    return float(integers.view(dtype)) + 0.0
+
+
+def largest_key(limit: float, dtype: torch.dtype) -> int:
+    """Return the largest key whose float is at most ``limit``.
+
+    Examples
+    --------
+    >>> value(largest_key(1.0 + 2.0**-20, torch.bfloat16), torch.bfloat16)
+    1.0
+
+    """
+    nearest = key(limit, dtype)
+    below = nearest - (value(nearest, dtype) > limit)
+    # 0.0 is no larger than -0.0.
+    return 0 if below == -1 else below
+
+
+def infinite_key(dtype: torch.dtype) -> int:
+    """Return the key of +inf; that of -inf is ``-1`` minus it."""
+    return key(inf, dtype)
+
+
+def _flipped(integer: int, dtype: torch.dtype) -> int:
+    """Return bits as a key, or a key as bits."""
+    return integer ^ ((1 << (width(dtype) - 1)) - 1) if integer < 0 else integer

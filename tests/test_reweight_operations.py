@@ -1,0 +1,228 @@
+"""ICLR paper, Corollary 3.1.1, Section 3.5.1; theory.md A.7: scan, count, prune, select on keys."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from oracles import exact_level
+
+from rrm_theory.reweight import Reweighter, compiled, order, plain
+from rrm_theory.reweight import reweighter as module
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+BACKENDS = (plain, compiled)
+
+
+@st.composite
+def float_losses(draw, *, most=40):
+    """Losses of any float type: ties, signed zeros, subnormals, huge ones, +inf, never all +inf."""
+    dtype = draw(st.sampled_from(DTYPES))
+    info = torch.finfo(dtype)
+    special = [0.0, -0.0, info.tiny, -info.tiny, info.smallest_normal / 2, math.inf, info.max / 4]
+    if dtype == torch.float64:
+        special[-1] = 2.0**960
+    number = st.integers(-8, 8).map(lambda k: k / 8) | st.sampled_from(special)
+    values = draw(st.lists(number, min_size=1, max_size=most))
+    if all(value == math.inf for value in values):
+        values[0] = 0.0
+    return torch.tensor(values, dtype=dtype)
+
+
+def floats(losses):
+    """Return a tensor's numbers as Python floats, -0.0 as 0.0."""
+    return [float(x) + 0.0 for x in losses.double()]
+
+
+@given(float_losses())
+def test_keys_are_ordered_as_losses_are(losses):
+    """Pairwise, but for -0.0, which is one key below 0.0; and back."""
+    keys = plain.keys(order.bits(losses)).tolist()
+    numbers = losses.double().tolist()
+    assert [order.key(x, losses.dtype) for x in numbers] == keys
+    assert [order.value(k, losses.dtype) for k in keys] == floats(losses)
+    for x, k in zip(numbers, keys, strict=True):
+        for y, other in zip(numbers, keys, strict=True):
+            if x < y:
+                assert k < other
+            if x == y:
+                assert abs(k - other) == (math.copysign(1, x) != math.copysign(1, y))
+
+
+@given(st.sampled_from(DTYPES), st.floats(-(2.0**960), 2.0**960))
+@example(torch.bfloat16, -0.0)
+@example(torch.float16, 1e300)
+@example(torch.float32, 1.0 + 2.0**-30)
+def test_the_largest_key_at_most_a_limit(dtype, limit):
+    """Its float is at most the limit, the next one is not."""
+    k = order.largest_key(limit, dtype)
+    assert order.value(k, dtype) <= limit
+    assert order.value(k + 1, dtype) > limit
+
+
+def test_infinities_bound_the_numbers_and_nan_lies_beyond():
+    """Of both signs."""
+    for dtype in DTYPES:
+        infinite = order.key(math.inf, dtype)
+        assert order.key(-math.inf, dtype) == -1 - infinite
+        nan = torch.tensor([math.nan, -math.nan], dtype=dtype)
+        nan[1] = torch.copysign(nan[1], torch.tensor(-1.0, dtype=dtype))
+        above, below = plain.keys(order.bits(nan)).tolist()
+        assert above > infinite
+        assert below < -1 - infinite
+
+
+@pytest.mark.parametrize("do", BACKENDS, ids=lambda do: do.__name__.rpartition(".")[2])
+@given(losses=float_losses(), data=st.data())
+def test_operations_against_their_definitions(do, losses, data):
+    """Integers in Python: smallest, largest, counts, the K-th largest, the largest below."""
+    bits = order.bits(losses)
+    keys = plain.keys(bits).tolist()
+    scanned = do.scan(bits)
+    assert (scanned.lowest, scanned.highest) == (min(keys), max(keys))
+    limit = data.draw(st.sampled_from(keys))
+    assert do.count_minimum(bits, scanned, limit) == sum(k <= limit for k in keys)
+    marks = torch.zeros(len(keys), dtype=torch.bool)
+    assert do.count_pruned(bits, limit, marks) == sum(k > limit for k in keys)
+    assert marks.tolist() == [k > limit for k in keys]
+    weights = torch.full((len(keys),), 7.0)
+    marks.zero_()
+    assert do.prune(bits, limit, weights, marks) == sum(k > limit for k in keys)
+    assert marks.tolist() == [k > limit for k in keys]
+    assert weights.tolist() == [float(k <= limit) for k in keys]
+    smallest = min(keys)
+    do.place(bits, scanned, smallest, 2.5, weights)
+    assert weights.tolist() == [2.5 if k == smallest else float(k <= limit) for k in keys]
+    rank = data.draw(st.integers(1, len(keys)))
+    assert do.kth_largest(bits, rank) == sorted(keys, reverse=True)[rank - 1]
+    numbers = floats(losses)
+    smaller = [k for k, x in zip(keys, numbers, strict=True) if x < sorted(numbers)[-rank]]
+    assert do.level(bits, rank) == (max(smaller) if smaller else None)
+    below = [k for k in keys if k < limit]
+    assert do.largest_below(bits, limit) == (max(below) if below else None)
+
+
+@given(float_losses(), st.sampled_from([torch.float32, torch.float64]), st.floats(0.01, 1))
+def test_a_damped_step_has_the_same_bits_in_both(losses, dtype, step):
+    """w + step (target - w), each operation rounded."""
+    bits = order.bits(losses)
+    scanned = plain.scan(bits)
+    answers = []
+    for do in BACKENDS:
+        weights = torch.linspace(0, 3, len(losses), dtype=dtype)
+        marks = torch.zeros(len(losses), dtype=torch.bool)
+        do.count_pruned(bits, scanned.lowest, marks)
+        do.blend(bits, scanned.lowest, 1.7, step, weights, marks)
+        answers.append(weights)
+    assert torch.equal(*answers)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_many_blocks_and_a_rest(dtype):
+    """Losses beyond one block; the smallest in the last, shorter one."""
+    n = 3 * compiled.BLOCK + 17
+    losses = torch.randn(n, generator=torch.Generator().manual_seed(0)).to(dtype)
+    losses[-1] = -30.0
+    bits = order.bits(losses)
+    ours, reference = compiled.scan(bits), plain.scan(bits)
+    assert (ours.lowest, ours.highest) == (reference.lowest, reference.highest)
+    assert compiled.count_minimum(bits, ours, ours.lowest) == 1
+    for rank in (1, n // 3, n):
+        assert compiled.kth_largest(bits, rank) == plain.kth_largest(bits, rank)
+    weights = torch.ones(n)
+    compiled.place(bits, ours, ours.lowest, 4.0, weights)
+    assert weights[-1] == 4
+    assert weights[:-1].unique().tolist() == [1]
+
+
+@pytest.mark.parametrize("do", BACKENDS, ids=lambda do: do.__name__.rpartition(".")[2])
+@given(losses=float_losses(), gamma=st.integers(1, 32).map(lambda k: k / 8))
+def test_an_update_prunes_what_fractions_say(do, losses, gamma):
+    """In every type: pruned set, counts, minimum and weights by rational arithmetic."""
+    rw = Reweighter(len(losses), gamma=gamma)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_operations", lambda _: do)
+        update = rw.update(losses)
+    numbers = floats(losses)
+    minimum = min(numbers)
+    pruned = [x == math.inf or Fraction(x) > Fraction(minimum) + Fraction(gamma) for x in numbers]
+    cheapest = [x == minimum for x in numbers]
+    assert rw.pruned.tolist() == pruned
+    assert (update.minimum, update.n_minimum, update.n_pruned) == (
+        minimum,
+        sum(cheapest),
+        sum(pruned),
+    )
+    heavy = np.float32(Fraction(sum(cheapest) + sum(pruned), sum(cheapest)))
+    expected = [
+        float(heavy) if low else float(not gone) for low, gone in zip(cheapest, pruned, strict=True)
+    ]
+    assert rw.scaled_weights.tolist() == expected
+
+
+@pytest.mark.parametrize("do", BACKENDS, ids=lambda do: do.__name__.rpartition(".")[2])
+@given(losses=float_losses(), hundredths=st.integers(0, 99))
+def test_an_update_finds_the_level(do, losses, hundredths):
+    """Section 3.5.1's, by trying all losses; with K from fractions."""
+    contamination = Fraction(hundredths, 100)
+    rw = Reweighter(len(losses), contamination=contamination)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_operations", lambda _: do)
+        update = rw.update(losses)
+    numbers = floats(losses)
+    level = exact_level(numbers, contamination)
+    if level is None:
+        assert math.isnan(update.threshold)
+        assert rw.scaled_weights.tolist() == [1.0] * len(numbers)
+    else:
+        assert update.threshold == level
+        assert rw.pruned.tolist() == [x > level for x in numbers]
+
+
+def test_without_numba_the_plain_operations_serve(monkeypatch):
+    """Where it is not installed, and on every other device."""
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    module._operations.cache_clear()
+    try:
+        assert module._operations("cpu") is plain
+        assert module._operations("cuda") is plain
+    finally:
+        module._operations.cache_clear()
+    monkeypatch.undo()
+    assert module._operations("cpu") is compiled
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("family", ["untied", "levels", "equal", "outlier", "periodic", "sorted"])
+def test_selection_among_many(family, dtype, monkeypatch):
+    """Brackets that hold, that miss, that hold everything; short types tie a lot."""
+    monkeypatch.setattr(compiled, "SAMPLE", 64)
+    n = 3 * compiled.BLOCK + 5
+    generator = torch.Generator().manual_seed(0)
+    c = torch.empty(n).exponential_(generator=generator) ** 3
+    if family == "levels":
+        c = (c * 2).floor().clamp(max=9)
+    elif family == "equal":
+        c = torch.where(torch.arange(n) % 100 == 0, c, 1.0)
+    elif family == "outlier":
+        c[7] = 1e4
+    elif family == "periodic":
+        # What a sample with a stride sees is not what there is.
+        c[:: n // 64] = -5.0
+    elif family == "sorted":
+        c = c.sort().values
+    bits = order.bits(c.to(dtype))
+    for rank in (1, 2, n // 5, n // 2, n - 1, n):
+        assert compiled.kth_largest(bits, rank) == plain.kth_largest(bits, rank)
+        assert compiled.level(bits, rank) == plain.level(bits, rank)
+
+
+def test_losses_that_are_not_contiguous():
+    """A column of a matrix."""
+    matrix = torch.tensor([[0.0, 9.0], [1.0, 9.0], [10.0, 9.0]])
+    rw = Reweighter(3, gamma=2.0)
+    rw.update(matrix[:, 0])
+    assert rw[[0, 1, 2]].tolist() == [2, 1, 0]
