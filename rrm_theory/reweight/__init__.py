@@ -1,5 +1,6 @@
 """Rockafellian reweighting inside a torch training loop."""
 
+from rrm_theory.reweight.loss import rockafellian_loss
 from rrm_theory.reweight.reweighter import Reweighter, Reweighting, ReweightOutcome
 
-__all__ = ["ReweightOutcome", "Reweighter", "Reweighting"]
+__all__ = ["ReweightOutcome", "Reweighter", "Reweighting", "rockafellian_loss"]
