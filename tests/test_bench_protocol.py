@@ -51,18 +51,26 @@ def test_short_peers_are_repeated_within_a_round(clock):
     assert calls[0] >= 2 * 2 * protocol.LEAST_SECONDS / 1e-5
 
 
-def test_the_reweighting_suite_runs_and_prints(monkeypatch, capsys):
-    """All peers, with the control; HiGHS is left to the benchmark itself."""
+def test_the_reweight_suite_runs_and_prints(monkeypatch, capsys):
+    """At a fraction of its size: all peers, the same weights, an exact selection."""
     from rich.console import Console
 
-    from experiments.bench import suites
+    from experiments.bench import reweight
 
-    monkeypatch.setattr(suites, "_highs", lambda _: None)
+    monkeypatch.setattr(reweight, "_highs", lambda _: None)
+    monkeypatch.setattr(reweight.torch, "compile", lambda function: function)
+    for name, size in (("N_SMALL", 500), ("N_LARGE", 2000), ("N_AWKWARD", 1001)):
+        monkeypatch.setattr(reweight, name, size)
     outcome = SUITES["reweight"]()
-    assert {one["peer"] for one in outcome["timings"]} >= {"copy", "Reweighter, gamma", "A/A"}
-    assert outcome["times_faster_than_the_paper"] > 1
-    print_benchmark("reweight", outcome, Console())
-    assert "One re-weighting, N = 18,623" in capsys.readouterr().out
+    assert outcome["table8"]["times_faster_than_the_paper"] > 1
+    fixed, level = outcome["large"]
+    assert {one["peer"] for one in fixed["timings"]} >= {"copy", "Reweighter", "eager torch", "A/A"}
+    assert set(level["times_faster"]) == {"np.partition"}
+    assert outcome["awkward"] == {"n": 1001, "pruned": 401, "met": True}
+    print_benchmark("reweight", outcome, Console(width=200))
+    printed = capsys.readouterr().out
+    assert "One re-weighting, N = 18,623" in printed
+    assert "Fixed gamma, N = 2,000" in printed
 
 
 def test_the_committed_theory_benchmark_meets_its_targets():

@@ -36,6 +36,24 @@ def _peers(outcome: dict[str, Any]) -> Grid:
     return grid
 
 
+def _reweight(outcome: dict[str, Any]) -> RenderableType:
+    """Return re-weighting at all sizes, and what was to be reached."""
+    small, awkward = outcome["small"], outcome["awkward"]
+    lines = [
+        f"N = 50,000: target {1e3 * small['target_seconds']:.1f} ms, met: {_yes(small['met'])}",
+        f"Selection at N = {awkward['n']:,}: exact: {_yes(awkward['met'])}",
+    ]
+    for one in outcome["large"]:
+        faster = ", ".join(f"{x:.1f} times {peer}" for peer, x in one["times_faster"].items())
+        limits = ", ".join(f"{x:g} ({peer})" for peer, x in one["targets"].items())
+        lines.append(
+            f"{one['title']}: {one['copies']:.2f} copies, faster than {faster}; "
+            f"targets {limits}, met: {_yes(one['met'])}"
+        )
+    tables = [outcome["table8"], small, *outcome["large"]]
+    return Group(*map(_peers, tables), *lines)
+
+
 def _table8(outcome: dict[str, Any]) -> Grid:
     """Return the cost of a run against its target."""
     grid = Grid(
@@ -105,4 +123,4 @@ def _yes(met: bool) -> str:
     return "yes" if met else "no"
 
 
-_SHOW = {"reweight": _peers, "step": _peers, "table8": _table8, "theory": _theory}
+_SHOW = {"reweight": _reweight, "step": _peers, "table8": _table8, "theory": _theory}

@@ -7,71 +7,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from rich.console import Console
-from scipy.optimize import linprog
 from torch import Tensor
 
-from experiments.bench.protocol import interleave
+from experiments.bench.reweight import reweight, timed
 from experiments.bench.theory import theory
 from experiments.catalogue import TABLES
 from experiments.models import MLP
 from experiments.store import Store
 from experiments.sweep import sweep
-from rrm_theory import relax
-from rrm_theory.reweight import Reweighter
 
-N_TABLE_8 = 18_623
-GAMMA = 0.8
-# ICLR paper, Appendix C: seconds of one re-weighting at this size.
-PAPER_SECONDS = 2.86
 # Seconds a run of Table 8 may take on one core, without and with re-weighting; and the share of
 # it that re-weighting itself may take.
 TARGET_SECONDS = {False: 35.0, True: 50.0}
 TARGET_SHARE = 0.01
-
-
-def reweight() -> dict[str, Any]:
-    """Time one update at N = 18,623 against a copy, the numpy closed form and HiGHS."""
-    # Cross-entropy-like: many small losses, a long tail.
-    c = np.random.default_rng(0).exponential(size=N_TABLE_8) ** 3
-    losses = torch.from_numpy(c).float()
-    copy = torch.empty_like(losses)
-    fixed = Reweighter(N_TABLE_8, gamma=GAMMA)
-    level = Reweighter(N_TABLE_8, contamination=0.4)
-    outcome = _outcome(
-        f"One re-weighting, N = {N_TABLE_8:,}",
-        {
-            "copy": lambda: copy.copy_(losses),
-            "Reweighter, gamma": lambda: fixed.update(losses),
-            "Reweighter, contamination": lambda: level.update(losses),
-            "relax (numpy)": lambda: relax(c, gamma=GAMMA),
-            "HiGHS through scipy": lambda: _highs(c),
-        },
-        reference="copy",
-    )
-    ours = next(one for one in outcome["timings"] if one["peer"] == "Reweighter, gamma")
-    return outcome | {
-        "paper_seconds": PAPER_SECONDS,
-        "times_faster_than_the_paper": PAPER_SECONDS / ours["seconds"],
-    }
-
-
-def _highs(c: np.ndarray[Any, Any]) -> None:
-    """Solve Eq. (2) with mass a_i arriving and b_i leaving: sum a = sum b, b <= 1/N."""
-    n = len(c)
-    answer = linprog(
-        np.r_[c + GAMMA / 2, GAMMA / 2 - c],
-        A_eq=np.r_[np.ones(n), -np.ones(n)][None],
-        b_eq=[0.0],
-        bounds=[(0, None)] * n + [(0, 1 / n)] * n,
-        method="highs",
-        # The default presolve is quadratic in N on this program.
-        options={"presolve": False},
-    )
-    assert answer.status == 0, answer.message
 
 
 def table8() -> dict[str, Any]:
@@ -128,25 +79,11 @@ def step() -> dict[str, Any]:
         torch.autograd.backward(F.cross_entropy(network(x), labels))
         optimiser.step()
 
-    return _outcome(
+    return timed(
         "One training step, 784-320-320-200-3, batch 100",
         {"oneDNN": lambda: one_step(model), "default BLAS": lambda: one_step(default_blas)},
         reference="oneDNN",
     )
-
-
-def _outcome(
-    title: str, peers: dict[str, Callable[[], object]], *, reference: str
-) -> dict[str, Any]:
-    """Return the peers' timings, and whether A against A contains 1."""
-    timings = interleave(peers, reference=reference)
-    control = next(one for one in timings if one.peer == "A/A")
-    return {
-        "title": title,
-        "reference": reference,
-        "timings": [one.as_json() for one in timings],
-        "control_contains_1": control.ratio_low <= 1 <= control.ratio_high,
-    }
 
 
 SUITES: dict[str, Callable[[], dict[str, Any]]] = {
