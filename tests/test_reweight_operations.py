@@ -1,6 +1,7 @@
 """ICLR paper, Corollary 3.1.1, Section 3.5.1; theory.md A.7: scan, count, prune, select on keys."""
 
 import math
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -183,8 +184,8 @@ def test_an_update_finds_the_level(do, losses, hundredths):
 
 
 def test_without_numba_the_plain_operations_serve(monkeypatch):
-    """Where it is not installed, and on every other device."""
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    """Where it cannot be imported, and on every other device."""
+    monkeypatch.setitem(sys.modules, "rrm_theory.reweight.compiled", None)
     module._operations.cache_clear()
     try:
         assert module._operations("cpu") is plain

@@ -9,12 +9,12 @@ stores N p, so that an untouched sample has exactly 1.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from numbers import Integral, Real
 from types import ModuleType
 
@@ -424,9 +424,10 @@ def _heavy(n_minimum: int, n_pruned: int) -> float:
 
 @cache
 def _operations(device: str) -> ModuleType:
-    """Return the loops for losses in main memory where numba is installed, else plain torch."""
-    if device == "cpu" and find_spec("numba") is not None:
-        return import_module("rrm_theory.reweight.compiled")
+    """Return the loops for losses in main memory where numba can be imported, else plain torch."""
+    if device == "cpu":
+        with suppress(ImportError):
+            return import_module("rrm_theory.reweight.compiled")
     return import_module("rrm_theory.reweight.plain")
 
 
