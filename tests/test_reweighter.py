@@ -231,8 +231,8 @@ def test_bad_losses_leave_the_weights_alone(c, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"n_samples": 0, "gamma": 1.0}, "n_samples must be a positive integer, got 0"),
-        ({"n_samples": 2.0, "gamma": 1.0}, "n_samples must be a positive integer, got 2.0"),
+        ({"n_samples": 0, "gamma": 1.0}, "n_samples must be an integer of at least 1, got 0"),
+        ({"n_samples": 2.0, "gamma": 1.0}, "n_samples must be an integer of at least 1, got 2.0"),
         ({"n_samples": 2}, "exactly one .* got gamma=None, contamination=None"),
         (
             {"n_samples": 2, "gamma": 1.0, "contamination": 0.1},

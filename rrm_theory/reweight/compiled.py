@@ -112,19 +112,32 @@ def _select(integers: NDArray[Any], to: tuple[Any, Any], k: int) -> tuple[int, N
 def _by_digits(integers: NDArray[Any], to: tuple[Any, Any], k: int) -> int:
     """Return the K-th largest key by histograms of its digits, highest first."""
     width = 8 * integers.itemsize
-    ranks = np.empty(0, f"u{integers.dtype.name}")
-    unsigned = ranks.dtype.type
     prefix, wanted = 0, k
     for shift in range(width - DIGIT, -1, -DIGIT):
-        counts = np.zeros(1 << DIGIT, np.int64)
-        numbers = map(unsigned, (shift, DIGIT, prefix))
-        _histogram(integers, *to, ranks, *numbers, shift == width - DIGIT, counts)
+        counts = _counts(integers, to, shift, prefix)
         above = np.cumsum(counts[::-1])
         digit = int(np.searchsorted(above, wanted))
         wanted -= int(above[digit - 1]) if digit else 0
         prefix = (prefix << DIGIT) | (len(counts) - 1 - digit)
     # Digits count from the smallest key up.
     return prefix - (1 << (width - 1))
+
+
+def histogram(bits: Tensor, shift: int, prefix: int) -> Tensor:
+    """Return how often each digit at ``shift`` occurs below the given higher digits."""
+    return torch.from_numpy(_counts(*_view(bits), shift, prefix))
+
+
+def _counts(
+    integers: NDArray[Any], to: tuple[Any, Any], shift: int, prefix: int
+) -> NDArray[np.int64]:
+    """Return the histogram of one digit of the keys, counted from the smallest key up."""
+    counts = np.zeros(1 << DIGIT, np.int64)
+    ranks = np.empty(0, f"u{integers.dtype.name}")
+    first = shift == 8 * integers.itemsize - DIGIT
+    numbers = map(ranks.dtype.type, (shift, DIGIT, prefix))
+    _histogram(integers, *to, ranks, *numbers, first, counts)
+    return counts
 
 
 def largest_below(bits: Tensor, bound: int) -> int | None:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+# Bits of a key that one histogram resolves.
+DIGIT = 16
+
 
 class Scan(NamedTuple):
     """What one pass over the losses found: their smallest and largest key."""
@@ -71,6 +74,18 @@ def kth_largest(bits: Tensor, k: int) -> int:
     """Return the K-th largest key, 1 <= k <= N."""
     ordered = keys(bits)
     return int(torch.kthvalue(ordered, ordered.numel() - k + 1).values)
+
+
+def histogram(bits: Tensor, shift: int, prefix: int) -> Tensor:
+    """Return how often each digit at ``shift`` occurs below the given higher digits."""
+    width = torch.iinfo(bits.dtype).bits
+    # From the smallest key up: the sign bit turned round, and no sign after that.
+    ranks = keys(bits).long() + (1 << (width - 1)) if width < 64 else keys(bits) ^ -(1 << 63)
+    digits = (ranks >> shift) & ((1 << DIGIT) - 1)
+    higher = width - shift - DIGIT
+    if higher:
+        digits = digits[(ranks >> (shift + DIGIT)) & ((1 << higher) - 1) == prefix]
+    return torch.bincount(digits, minlength=1 << DIGIT)
 
 
 def level(bits: Tensor, k: int) -> int | None:

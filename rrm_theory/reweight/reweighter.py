@@ -8,6 +8,7 @@ stores N p, so that an untouched sample has exactly 1.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from types import ModuleType
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -31,7 +33,11 @@ from rrm_theory._checks import (
     refuse_inexact_integers,
 )
 from rrm_theory._exact import exact_cut, samples_to_prune
-from rrm_theory.reweight import order
+from rrm_theory.reweight import order, plain
+from rrm_theory.reweight.group import Ranks
+
+# No key of any type is larger; -1 minus it is smaller than all.
+LARGEST_KEY = 2**63 - 1
 
 
 class ReweightOutcome(Enum):
@@ -96,6 +102,11 @@ class Reweighter(torch.nn.Module):
         mu in (0, 1]. With ``contamination`` it must be 1, as Algorithm 1 sets it.
     dtype
         Type of ``rw[index]`` and of the stored weights: float32 or float64.
+    group
+        A ``torch.distributed`` group whose ranks hold shards of the data: ``n_samples`` and indices
+        are then this rank's own, of any size, also 0; N is the sum. Constructing and updating are
+        collective, and give the bits that one process would, however the data is sharded. The
+        collectives work on the CPU or on the device of the weights, as the group does.
 
     Raises
     ------
@@ -125,6 +136,8 @@ class Reweighter(torch.nn.Module):
     """
 
     n_samples: int
+    n_total: int
+    ranks: Ranks | None
     gamma: float | None
     contamination: Fraction | None
     mu: float
@@ -141,10 +154,12 @@ class Reweighter(torch.nn.Module):
         contamination: float | Fraction | None = None,
         step: float = 1.0,
         dtype: torch.dtype = torch.float32,
+        group: dist.ProcessGroup | None = None,
     ) -> None:
         super().__init__()
-        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < 1:
-            msg = f"n_samples must be a positive integer, got {n_samples!r}."
+        least = 1 if group is None else 0
+        if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < least:
+            msg = f"n_samples must be an integer of at least {least}, got {n_samples!r}."
             raise ValueError(msg)
         if (gamma is None) == (contamination is None):
             msg = (
@@ -169,6 +184,13 @@ class Reweighter(torch.nn.Module):
         self.mu = float(step)
         self.register_buffer("scaled_weights", torch.ones(n_samples, dtype=dtype))
         self.register_buffer("pruned", torch.zeros(n_samples, dtype=torch.bool))
+        self.ranks = None if group is None else Ranks(group)
+        self.n_total = self.n_samples
+        if self.ranks is not None:
+            self.n_total = int(self.ranks.total(torch.tensor([self.n_samples])))
+            if not self.n_total:
+                msg = "n_samples must be positive on some rank, got 0 on all."
+                raise ValueError(msg)
         # What the pass in progress has recorded: a pass is repeated, not resumed.
         self.register_buffer("recorded", None, persistent=False)
         self.register_buffer("times", None, persistent=False)
@@ -211,23 +233,19 @@ class Reweighter(torch.nn.Module):
         0.5
 
         """
+        if self.ranks is not None:
+            return self._update_sharded(losses, self.ranks)
         c = _losses(losses, self.n_samples, self.scaled_weights.device)
         do, integers = _operations(c.device.type), order.bits(c)
         scanned = do.scan(integers)
         _refuse(c, scanned.lowest, scanned.highest)
+        _refuse_infinite(scanned.lowest, c.dtype, self.n_total)
         minimum = order.value(scanned.lowest, c.dtype)
         smallest = order.largest_key(minimum, c.dtype)
         n_minimum = do.count_minimum(integers, scanned, smallest)
         threshold = self._threshold(do, integers, minimum, c.dtype)
         if threshold is None:
-            return Reweighting(
-                minimum=minimum,
-                threshold=float("nan"),
-                n_samples=self.n_samples,
-                n_minimum=n_minimum,
-                n_pruned=0,
-                outcome=ReweightOutcome.NO_LEVEL,
-            )
+            return self._found(minimum, None, n_minimum, 0)
         cut, w = order.largest_key(threshold, c.dtype), self.scaled_weights
         if self.mu == 1:
             n_pruned = do.prune(integers, cut, w, self.pruned)
@@ -235,13 +253,98 @@ class Reweighter(torch.nn.Module):
         else:
             n_pruned = do.count_pruned(integers, cut, self.pruned)
             do.blend(integers, smallest, _heavy(n_minimum, n_pruned), self.mu, w, self.pruned)
+        return self._found(minimum, threshold, n_minimum, n_pruned)
+
+    def _update_sharded(self, losses: Tensor | ArrayLike, ranks: Ranks) -> Reweighting:
+        """Update this rank's shard by what all ranks found; nothing is written before all agree."""
+        refusal, scanned = None, plain.Scan(lowest=LARGEST_KEY, highest=LARGEST_KEY)
+        c = torch.empty(0)
+        try:
+            c = _losses(losses, self.n_samples, self.scaled_weights.device)
+            do, integers = _operations(c.device.type), order.bits(c)
+            if c.numel():
+                scanned = do.scan(integers)
+                _refuse(c, scanned.lowest, scanned.highest)
+        except ValueError as error:
+            refusal = error
+        mine = self._settings(c.dtype)
+        same, other, fine, lowest = ranks.smallest(
+            [mine, ~mine, 0 if refusal is None else -1, scanned.lowest]
+        )
+        if refusal is not None:
+            raise refusal
+        if fine < 0:
+            msg = "losses of another rank were refused; it says why."
+            raise ValueError(msg)
+        if same != ~other:
+            msg = "the ranks must agree about gamma, contamination, step and types, and do not."
+            raise ValueError(msg)
+        _refuse_infinite(lowest, c.dtype, self.n_total)
+        minimum = order.value(lowest, c.dtype)
+        smallest = order.largest_key(minimum, c.dtype)
+        threshold = self._sharded_threshold(do, integers, minimum, c.dtype, ranks)
+        cut = None if threshold is None else order.largest_key(threshold, c.dtype)
+        marks = torch.zeros_like(self.pruned)
+        counts = torch.zeros(2, dtype=torch.int64)
+        if c.numel():
+            counts[0] = do.count_minimum(integers, scanned, smallest)
+            counts[1] = 0 if cut is None else do.count_pruned(integers, cut, marks)
+        n_minimum, n_pruned = ranks.total(counts).tolist()
+        if threshold is None or cut is None:
+            return self._found(minimum, None, n_minimum, 0)
+        if c.numel():
+            heavy = _heavy(n_minimum, n_pruned)
+            if self.mu == 1:
+                do.prune(integers, cut, self.scaled_weights, self.pruned)
+                do.place(integers, scanned, smallest, heavy, self.scaled_weights)
+            else:
+                self.pruned.copy_(marks)
+                do.blend(integers, smallest, heavy, self.mu, self.scaled_weights, self.pruned)
+        return self._found(minimum, threshold, n_minimum, n_pruned)
+
+    def _sharded_threshold(
+        self, do: ModuleType, integers: Tensor, minimum: float, dtype: torch.dtype, ranks: Ranks
+    ) -> float | None:
+        """Return the largest float64 that no rank prunes; None if no level exists."""
+        if self.gamma is not None:
+            return exact_cut(minimum, self.gamma)[0]
+        assert self.contamination is not None
+        k, width = samples_to_prune(self.contamination, self.n_total), order.width(dtype)
+        bound, wanted, prefix = order.key(torch.inf, dtype), k, 0
+        if k:
+            for shift in range(width - plain.DIGIT, -1, -plain.DIGIT):
+                counts = ranks.total(do.histogram(integers, shift, prefix))
+                above = counts.flip(0).cumsum(0)
+                digit = int((above < wanted).sum())
+                wanted -= int(above[digit - 1]) if digit else 0
+                prefix = (prefix << plain.DIGIT) | (len(counts) - 1 - digit)
+            bound = prefix - (1 << (width - 1))
+            bound = -1 if bound == 0 else bound
+        below = do.largest_below(integers, bound) if integers.numel() else None
+        nothing = -1 - LARGEST_KEY
+        level = ~ranks.smallest([~(nothing if below is None else below)])[0]
+        return None if level == nothing else order.value(level, dtype)
+
+    def _settings(self, dtype: torch.dtype) -> int:
+        """Return a number that ranks share iff they were asked for the same."""
+        asked = (self.gamma, self.contamination, self.mu, dtype, self.scaled_weights.dtype)
+        return int.from_bytes(hashlib.sha256(repr(asked).encode()).digest()[:7])
+
+    def _found(
+        self, minimum: float, threshold: float | None, n_minimum: int, n_pruned: int
+    ) -> Reweighting:
+        """Return what an update saw and did."""
+        if threshold is None:
+            outcome, threshold = ReweightOutcome.NO_LEVEL, float("nan")
+        else:
+            outcome = _outcome(n_pruned, at_minimum=threshold == minimum)
         return Reweighting(
             minimum=minimum,
             threshold=threshold,
-            n_samples=self.n_samples,
+            n_samples=self.n_total,
             n_minimum=n_minimum,
             n_pruned=n_pruned,
-            outcome=_outcome(n_pruned, at_minimum=threshold == minimum),
+            outcome=outcome,
         )
 
     @torch.no_grad()
@@ -344,12 +447,12 @@ class Reweighter(torch.nn.Module):
     @property
     def weights(self) -> Tensor:
         """Probabilities p, shape (N,), float64; they sum to 1 up to the rounding of ``dtype``."""
-        return self.scaled_weights.double() / self.n_samples
+        return self.scaled_weights.double() / self.n_total
 
     @property
     def u(self) -> Tensor:
         """Displacement ``p - 1/N``, shape (N,), float64, probability."""
-        return (self.scaled_weights.double() - 1) / self.n_samples
+        return (self.scaled_weights.double() - 1) / self.n_total
 
     def __len__(self) -> int:
         """Return N."""
@@ -448,7 +551,7 @@ def _losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> Tensor:
 
 
 def _refuse(c: Tensor, lowest: int, highest: int) -> None:
-    """Raise a ValueError if a loss is NaN or out of range, or if all are +inf."""
+    """Raise a ValueError if a loss is NaN or out of range."""
     infinite = order.key(torch.inf, c.dtype)
     if highest > infinite or lowest < -1 - infinite:
         msg = f"losses must not be NaN, got nan at index {int(torch.isnan(c).int().argmax())}."
@@ -460,6 +563,10 @@ def _refuse(c: Tensor, lowest: int, highest: int) -> None:
             i = int(beyond.int().argmax())
             msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
             raise ValueError(msg)
-    if lowest == infinite:
-        msg = f"losses must hold a finite value, got only +inf ({c.numel()} of them)."
+
+
+def _refuse_infinite(lowest: int, dtype: torch.dtype, n: int) -> None:
+    """Raise a ValueError if all losses are +inf."""
+    if lowest == order.key(torch.inf, dtype):
+        msg = f"losses must hold a finite value, got only +inf ({n} of them)."
         raise ValueError(msg)

@@ -1,0 +1,205 @@
+"""ICLR paper, Corollary 3.1.1, Section 3.5.1; theory.md A.7: shards give one process's bits."""
+
+import math
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from ranks import on_ranks
+
+from rrm_theory.reweight import Reweighter
+
+ROOT = Path(__file__).parent.parent
+CASES = 40
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+def case(number):
+    """Return (losses, settings, rounds of the same): all families of losses in turn."""
+    rng = np.random.default_rng(number)
+    n = int(rng.integers(1, 60))
+    family = number % 5
+    c = [
+        rng.exponential(size=n) ** 3,
+        rng.integers(-3, 4, n) / 8,
+        np.zeros(n),
+        np.where(rng.random(n) < 0.2, math.inf, rng.normal(size=n)),
+        np.where(rng.random(n) < 0.5, -0.0, 0.0) + (rng.random(n) < 0.3),
+    ][family]
+    if np.isinf(c).all():
+        c[0] = 0.0
+    dtype = DTYPES[number // 5 % 4]
+    if number % 2:
+        settings = {"contamination": float(rng.integers(0, 100)) / 100}
+    else:
+        settings = {"gamma": float(rng.integers(1, 17)) / 8, "step": [1.0, 0.3][number // 2 % 2]}
+    return torch.tensor(c).to(dtype), settings
+
+
+def cuts(number, n, world):
+    """Return where the shards end: uneven, some of them empty."""
+    rng = np.random.default_rng(1000 + number)
+    ends = np.sort(rng.integers(0, n + 1, world - 1)).tolist()
+    return [0, *ends, n]
+
+
+def updates(rank, world):
+    """Return the shard's weights, marks and reports after two updates, case by case."""
+    answers = []
+    for number in range(CASES):
+        c, settings = case(number)
+        ends = cuts(number, len(c), world)
+        shard = c[ends[rank] : ends[rank + 1]]
+        rw = Reweighter(len(shard), group=dist.group.WORLD, **settings)
+        reports = [rw.update(shard), rw.update(-shard.clamp(max=4))]
+        answers.append((rw.scaled_weights, rw.pruned, rw.weights, reports))
+    return answers
+
+
+@pytest.mark.parametrize("world", [2, 3, 4])
+def test_every_sharding_gives_the_bits_of_one_process(world, tmp_path):
+    """Weights, marks, probabilities, counts, thresholds; also of a damped second update."""
+    found = on_ranks(updates, world, tmp_path)
+    for number in range(CASES):
+        c, settings = case(number)
+        rw = Reweighter(len(c), **settings)
+        reports = [rw.update(c), rw.update(-c.clamp(max=4))]
+        parts = [found[rank][number] for rank in range(world)]
+        assert torch.equal(torch.cat([part[0] for part in parts]), rw.scaled_weights)
+        assert torch.equal(torch.cat([part[1] for part in parts]), rw.pruned)
+        assert torch.equal(torch.cat([part[2] for part in parts]), rw.weights)
+        for part in parts:
+            assert list(map(repr, part[3])) == list(map(repr, reports))
+
+
+def counted(rank, world):
+    """Return how many collectives each kind of update takes."""
+    del world
+    counts, real = [], dist.all_reduce
+
+    def counting(numbers, **arguments):
+        counts.append((str(arguments["op"]), numbers.numel()))
+        return real(numbers, **arguments)
+
+    shard, answers = torch.arange(5.0) + rank, []
+    for settings in ({"gamma": 1.0}, {"contamination": 0.3}):
+        rw = Reweighter(5, group=dist.group.WORLD, **settings)
+        dist.all_reduce = counting
+        rw.update(shard)
+        dist.all_reduce = real
+        answers.append(list(counts))
+        counts.clear()
+    return answers
+
+
+def test_the_number_of_collectives(tmp_path):
+    """Fixed gamma: one MIN and one SUM of integers. C': two histograms and three small ones."""
+    fixed, level = on_ranks(counted, 2, tmp_path)[0]
+    assert [numbers for _, numbers in fixed] == [4, 2]
+    assert "MIN" in fixed[0][0]
+    assert "SUM" in fixed[1][0]
+    assert [numbers for _, numbers in level] == [4, 65536, 65536, 1, 2]
+
+
+def one_nan(rank, world):
+    """Give the last rank a NaN; weights stay as they were."""
+    rw = Reweighter(2, gamma=1.0, group=dist.group.WORLD)
+    try:
+        rw.update(torch.tensor([0.0, math.nan if rank == world - 1 else 9.0]))
+    except ValueError as error:
+        return str(error), rw.scaled_weights.tolist(), rw.update(torch.tensor([0.0, 9.0])).n_pruned
+
+
+def test_a_refusal_is_everybodys(tmp_path):
+    """The rank that has it says where; the others do not hang, and all go on."""
+    found = on_ranks(one_nan, 2, tmp_path)
+    assert "losses must not be NaN, got nan at index 1" in found[1][0]
+    assert "losses of another rank were refused" in found[0][0]
+    assert [answer[1:] for answer in found.values()] == [([1, 1], 2), ([1, 1], 2)]
+
+
+def other_price(rank, world):
+    """Ask for another gamma on each rank."""
+    del world
+    Reweighter(2, gamma=1.0 + rank, group=dist.group.WORLD).update(torch.tensor([0.0, 9.0]))
+
+
+def other_kind(rank, world):
+    """Ask for a contamination on one rank."""
+    del world
+    settings = {"contamination": 0.5} if rank else {"gamma": 1.0}
+    Reweighter(2, group=dist.group.WORLD, **settings).update(torch.tensor([0.0, 9.0]))
+
+
+@pytest.mark.parametrize("function", [other_price, other_kind])
+def test_ranks_must_agree(function, tmp_path):
+    """All of them hear of it."""
+    for error in on_ranks(function, 2, tmp_path).values():
+        assert isinstance(error, ValueError)
+        assert "the ranks must agree about gamma, contamination, step and types" in str(error)
+
+
+def a_rank_dies(rank, world):
+    """Update once together, then once without rank 1; return the error and how long it took."""
+    del world
+    rw = Reweighter(2, contamination=0.3, group=dist.group.WORLD)
+    rw.update(torch.tensor([0.0, 9.0]))
+    before = rw.scaled_weights.clone()
+    if rank == 1:
+        os._exit(1)
+    started = time.monotonic()
+    try:
+        rw.update(torch.tensor([5.0, 1.0]))
+    except RuntimeError as error:
+        return str(error), time.monotonic() - started, torch.equal(before, rw.scaled_weights)
+
+
+def test_a_rank_that_dies_is_an_error_on_the_others(tmp_path):
+    """Within the group's timeout; their weights are as before."""
+    found = on_ranks(a_rank_dies, 3, tmp_path, timeout=15)
+    assert found[1] is None
+    for rank in (0, 2):
+        message, seconds, untouched = found[rank]
+        assert "a rank of the group is gone, or later than the group's timeout" in message
+        assert seconds < 30
+        assert untouched
+
+
+def all_empty(rank, world):
+    """Hold no samples anywhere."""
+    del rank, world
+    Reweighter(0, gamma=1.0, group=dist.group.WORLD)
+
+
+def test_some_rank_must_hold_samples(tmp_path):
+    """N is their sum."""
+    for error in on_ranks(all_empty, 2, tmp_path).values():
+        assert "n_samples must be positive on some rank, got 0 on all" in str(error)
+
+
+def test_the_example_trains_and_reweights():
+    """Under torchrun, two processes: wrong labels are found, and the digits learned."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
+    command += ["2", "-m", "experiments.distributed"]
+    printed = {}
+    for options in ((), ("--plain",)):
+        answer = subprocess.run(
+            [*command, *options], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+        )
+        match = re.search(
+            r"2 processes: ([\d.]+) % of \d+ test samples right; "
+            r"pruned (\d+) wrong and (\d+) right",
+            answer.stdout,
+        )
+        printed[options] = [float(x) for x in match.groups()]
+    accuracy, wrong, right = printed[()]
+    assert accuracy > 90 > printed["--plain",][0]
+    assert wrong > 10 * right
+    assert printed["--plain",][1:] == [0, 0]
