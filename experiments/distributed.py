@@ -6,6 +6,7 @@ torchrun --standalone --nproc-per-node 2 -m experiments.distributed
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -82,4 +83,8 @@ def train(epochs: int, *, reweight: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    # gloo's threads outlive their group; one that asks for Python while it shuts down aborts the
+    # process, though all is done (pytorch/pytorch pull request 179291). So it is not shut down.
+    os._exit(code)

@@ -102,10 +102,10 @@ def counted(rank, world):
 def test_the_number_of_collectives(tmp_path):
     """Fixed gamma: one MIN and one SUM of integers. C': two histograms and three small ones."""
     fixed, level = on_ranks(counted, 2, tmp_path)[0]
-    assert [numbers for _, numbers in fixed] == [4, 2]
+    assert [numbers for _, numbers in fixed] == [6, 2]
     assert "MIN" in fixed[0][0]
     assert "SUM" in fixed[1][0]
-    assert [numbers for _, numbers in level] == [4, 65536, 65536, 1, 2]
+    assert [numbers for _, numbers in level] == [6, 65536, 65536, 1, 2]
 
 
 def one_nan(rank, world):
@@ -125,6 +125,41 @@ def test_a_refusal_is_everybodys(tmp_path):
     assert [answer[1:] for answer in found.values()] == [([1, 1], 2), ([1, 1], 2)]
 
 
+def recorded(rank, world):
+    """Record on every rank but the last, which is empty; first without a sample of rank 0."""
+    n = 0 if rank == world - 1 else 2
+    rw = Reweighter(n, gamma=1.0, group=dist.group.WORLD)
+    if n:
+        rw.record([0], torch.tensor([float(rank)], dtype=torch.bfloat16))
+    if rank == 1:
+        rw.record([1], torch.tensor([9.0], dtype=torch.bfloat16))
+    try:
+        rw.step()
+        refusal = None
+    except ValueError as error:
+        refusal = str(error)
+    if rank == 0:
+        rw.record([1], torch.tensor([0.5], dtype=torch.bfloat16))
+    return refusal, rw.step().n_pruned, rw.scaled_weights.tolist()
+
+
+def test_batches_are_recorded_on_every_rank(tmp_path):
+    """A shard without samples has a say in no type; a sample that is missing is heard of by all."""
+    first, second, empty = on_ranks(recorded, 3, tmp_path).values()
+    assert "got 0 of sample 1 (1 such samples)" in first[0]
+    assert "losses of another rank were refused" in second[0]
+    assert "losses of another rank were refused" in empty[0]
+    # Losses 0, 1/2 and 1, 9: the last one leaves for the first.
+    assert [answer[1:] for answer in (first, second, empty)] == [(1, [2, 1]), (1, [1, 0]), (1, [])]
+
+
+def other_type(rank, world):
+    """Bring losses of another type on each rank."""
+    del world
+    losses = torch.tensor([0.0, 9.0], dtype=DTYPES[rank])
+    Reweighter(2, gamma=1.0, group=dist.group.WORLD).update(losses)
+
+
 def other_price(rank, world):
     """Ask for another gamma on each rank."""
     del world
@@ -138,7 +173,7 @@ def other_kind(rank, world):
     Reweighter(2, group=dist.group.WORLD, **settings).update(torch.tensor([0.0, 9.0]))
 
 
-@pytest.mark.parametrize("function", [other_price, other_kind])
+@pytest.mark.parametrize("function", [other_price, other_kind, other_type])
 def test_ranks_must_agree(function, tmp_path):
     """All of them hear of it."""
     for error in on_ranks(function, 2, tmp_path).values():

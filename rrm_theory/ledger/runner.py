@@ -92,8 +92,8 @@ def verify(
 
     Notes
     -----
-    Source: theory.md D. A refutation is a proof; a statement
-    that holds has withstood the instances, no more.
+    Source: theory.md D. A refutation is a proof; a statement that holds has withstood the
+    instances, no more.
 
     Examples
     --------

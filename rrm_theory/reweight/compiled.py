@@ -7,6 +7,7 @@ smallest key of each is kept, so that I_min is looked for only where it can be.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from math import isqrt
 from typing import Any, NamedTuple
 
@@ -16,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rrm_theory.reweight import order
+
 BLOCK = 4096
-# Bits of a key that one histogram resolves.
-DIGIT = 16
 # Losses that bracket the K-th largest.
 SAMPLE = 1 << 16
 
@@ -76,24 +77,24 @@ def blend(
 
 def kth_largest(bits: Tensor, k: int) -> int:
     """Return the K-th largest key, 1 <= k <= N."""
-    return _select(*_view(bits), k)[0]
+    return _select(bits, k)[0]
 
 
 def level(bits: Tensor, k: int) -> int | None:
     """Return the largest key of a loss below the K-th largest loss, None if there is none."""
-    selected, around = _select(*_view(bits), k)
-    # -0.0, whose key is -1, is not below 0.0.
-    bound = -1 if selected == 0 else selected
+    selected, around = _select(bits, k)
+    bound = order.smallest_equal(selected)
     below = around[around < bound]
     return int(below.max()) if below.size else largest_below(bits, bound)
 
 
-def _select(integers: NDArray[Any], to: tuple[Any, Any], k: int) -> tuple[int, NDArray[Any]]:
+def _select(bits: Tensor, k: int) -> tuple[int, NDArray[Any]]:
     """Return the K-th largest key, and all keys of some interval around it, or none at all.
 
     A sample brackets it; one pass counts what is above the bracket and collects what is inside.
     Should the bracket miss it, or hold too much, histograms of its digits decide.
     """
+    integers, to = _view(bits)
     n = integers.size
     if n > SAMPLE:
         # Any sample would do; this one is the same every time.
@@ -106,38 +107,19 @@ def _select(integers: NDArray[Any], to: tuple[Any, Any], k: int) -> tuple[int, N
         if found <= inside.size and above < k <= above + found:
             rank, around = found - (k - above), inside[:found]
             return int(np.partition(around, rank)[rank]), around
-    return _by_digits(integers, to, k), integers[:0]
-
-
-def _by_digits(integers: NDArray[Any], to: tuple[Any, Any], k: int) -> int:
-    """Return the K-th largest key by histograms of its digits, highest first."""
-    width = 8 * integers.itemsize
-    prefix, wanted = 0, k
-    for shift in range(width - DIGIT, -1, -DIGIT):
-        counts = _counts(integers, to, shift, prefix)
-        above = np.cumsum(counts[::-1])
-        digit = int(np.searchsorted(above, wanted))
-        wanted -= int(above[digit - 1]) if digit else 0
-        prefix = (prefix << DIGIT) | (len(counts) - 1 - digit)
-    # Digits count from the smallest key up.
-    return prefix - (1 << (width - 1))
+    key = order.kth_largest(partial(histogram, bits), 8 * integers.itemsize, k)
+    return key, integers[:0]
 
 
 def histogram(bits: Tensor, shift: int, prefix: int) -> Tensor:
     """Return how often each digit at ``shift`` occurs below the given higher digits."""
-    return torch.from_numpy(_counts(*_view(bits), shift, prefix))
-
-
-def _counts(
-    integers: NDArray[Any], to: tuple[Any, Any], shift: int, prefix: int
-) -> NDArray[np.int64]:
-    """Return the histogram of one digit of the keys, counted from the smallest key up."""
-    counts = np.zeros(1 << DIGIT, np.int64)
+    integers, to = _view(bits)
+    counts = np.zeros(1 << order.DIGIT, np.int64)
     ranks = np.empty(0, f"u{integers.dtype.name}")
-    first = shift == 8 * integers.itemsize - DIGIT
-    numbers = map(ranks.dtype.type, (shift, DIGIT, prefix))
+    first = shift == 8 * integers.itemsize - order.DIGIT
+    numbers = map(ranks.dtype.type, (shift, order.DIGIT, prefix))
     _histogram(integers, *to, ranks, *numbers, first, counts)
-    return counts
+    return torch.from_numpy(counts)
 
 
 def largest_below(bits: Tensor, bound: int) -> int | None:

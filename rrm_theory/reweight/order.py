@@ -6,11 +6,14 @@ float: this is its key. -0.0 has the key -1 and 0.0 the key 0; NaN lies beyond t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 
 import torch
 from torch import Tensor
 
+# Bits of a key that one histogram resolves.
+DIGIT = 16
 INTEGERS = {
     torch.float16: torch.int16,
     torch.bfloat16: torch.int16,
@@ -67,6 +70,39 @@ def largest_key(limit: float, dtype: torch.dtype) -> int:
     below = nearest - (value(nearest, dtype) > limit)
     # 0.0 is no larger than -0.0.
     return 0 if below == -1 else below
+
+
+def smallest_equal(key: int) -> int:
+    """Return the smallest key of an equal float: -0.0, whose key is -1, is not below 0.0."""
+    return -1 if key == 0 else key
+
+
+def kth_largest(histogram: Callable[[int, int], Tensor], width: int, k: int) -> int:
+    """Return the K-th largest of keys of some width from histograms of their digits.
+
+    Parameters
+    ----------
+    histogram
+        ``histogram(shift, prefix)`` counts each digit at ``shift`` among the keys with these higher
+        digits, shape (2^DIGIT,); digits count from the smallest key up.
+    width
+        Bits of a key.
+    k
+        1 for the largest, at most the number of keys.
+
+    Returns
+    -------
+    int
+        The key. Exact, and the same however the histograms were added up.
+
+    """
+    prefix, wanted = 0, k
+    for shift in range(width - DIGIT, -1, -DIGIT):
+        above = histogram(shift, prefix).flip(0).cumsum(0)
+        digit = int((above < wanted).sum())
+        wanted -= int(above[digit - 1]) if digit else 0
+        prefix = (prefix << DIGIT) | (len(above) - 1 - digit)
+    return prefix - (1 << (width - 1))
 
 
 def infinite_key(dtype: torch.dtype) -> int:

@@ -11,8 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Bits of a key that one histogram resolves.
-DIGIT = 16
+from rrm_theory.reweight import order
 
 
 class Scan(NamedTuple):
@@ -81,18 +80,16 @@ def histogram(bits: Tensor, shift: int, prefix: int) -> Tensor:
     width = torch.iinfo(bits.dtype).bits
     # From the smallest key up: the sign bit turned round, and no sign after that.
     ranks = keys(bits).long() + (1 << (width - 1)) if width < 64 else keys(bits) ^ -(1 << 63)
-    digits = (ranks >> shift) & ((1 << DIGIT) - 1)
-    higher = width - shift - DIGIT
+    digits = (ranks >> shift) & ((1 << order.DIGIT) - 1)
+    higher = width - shift - order.DIGIT
     if higher:
-        digits = digits[(ranks >> (shift + DIGIT)) & ((1 << higher) - 1) == prefix]
-    return torch.bincount(digits, minlength=1 << DIGIT)
+        digits = digits[(ranks >> (shift + order.DIGIT)) & ((1 << higher) - 1) == prefix]
+    return torch.bincount(digits, minlength=1 << order.DIGIT)
 
 
 def level(bits: Tensor, k: int) -> int | None:
     """Return the largest key of a loss below the K-th largest loss, None if there is none."""
-    selected = kth_largest(bits, k)
-    # -0.0, whose key is -1, is not below 0.0.
-    return largest_below(bits, -1 if selected == 0 else selected)
+    return largest_below(bits, order.smallest_equal(kth_largest(bits, k)))
 
 
 def largest_below(bits: Tensor, bound: int) -> int | None:

@@ -255,30 +255,38 @@ class Reweighter(torch.nn.Module):
             do.blend(integers, smallest, _heavy(n_minimum, n_pruned), self.mu, w, self.pruned)
         return self._found(minimum, threshold, n_minimum, n_pruned)
 
-    def _update_sharded(self, losses: Tensor | ArrayLike, ranks: Ranks) -> Reweighting:
-        """Update this rank's shard by what all ranks found; nothing is written before all agree."""
-        refusal, scanned = None, plain.Scan(lowest=LARGEST_KEY, highest=LARGEST_KEY)
-        c = torch.empty(0)
+    def _update_sharded(
+        self, losses: Tensor | ArrayLike, ranks: Ranks, refusal: ValueError | None = None
+    ) -> Reweighting:
+        """Update this rank's shard by what all ranks found; nothing is written before all agree.
+
+        A rank that refuses still takes part, so that the others hear of it and do not wait.
+        """
+        scanned, c = plain.Scan(lowest=LARGEST_KEY, highest=LARGEST_KEY), torch.empty(0)
         try:
             c = _losses(losses, self.n_samples, self.scaled_weights.device)
-            do, integers = _operations(c.device.type), order.bits(c)
+            do = _operations(c.device.type)
             if c.numel():
-                scanned = do.scan(integers)
+                scanned = do.scan(order.bits(c))
                 _refuse(c, scanned.lowest, scanned.highest)
         except ValueError as error:
-            refusal = error
-        mine = self._settings(c.dtype)
-        same, other, fine, lowest = ranks.smallest(
-            [mine, ~mine, 0 if refusal is None else -1, scanned.lowest]
+            refusal = refusal or error
+        mine, kind = self._settings(), list(order.INTEGERS).index(c.dtype)
+        # Without losses a rank agrees to any type of them.
+        kinds = [kind, ~kind] if c.numel() else [LARGEST_KEY, LARGEST_KEY]
+        same, other, kind, other_kind, fine, lowest = ranks.smallest(
+            [mine, ~mine, *kinds, 0 if refusal is None else -1, scanned.lowest]
         )
         if refusal is not None:
             raise refusal
         if fine < 0:
             msg = "losses of another rank were refused; it says why."
             raise ValueError(msg)
-        if same != ~other:
+        if same != ~other or kind != ~other_kind:
             msg = "the ranks must agree about gamma, contamination, step and types, and do not."
             raise ValueError(msg)
+        c = c.to(list(order.INTEGERS)[kind])
+        integers = order.bits(c)
         _refuse_infinite(lowest, c.dtype, self.n_total)
         minimum = order.value(lowest, c.dtype)
         smallest = order.largest_key(minimum, c.dtype)
@@ -310,24 +318,21 @@ class Reweighter(torch.nn.Module):
             return exact_cut(minimum, self.gamma)[0]
         assert self.contamination is not None
         k, width = samples_to_prune(self.contamination, self.n_total), order.width(dtype)
-        bound, wanted, prefix = order.key(torch.inf, dtype), k, 0
+        bound = order.infinite_key(dtype)
         if k:
-            for shift in range(width - plain.DIGIT, -1, -plain.DIGIT):
-                counts = ranks.total(do.histogram(integers, shift, prefix))
-                above = counts.flip(0).cumsum(0)
-                digit = int((above < wanted).sum())
-                wanted -= int(above[digit - 1]) if digit else 0
-                prefix = (prefix << plain.DIGIT) | (len(counts) - 1 - digit)
-            bound = prefix - (1 << (width - 1))
-            bound = -1 if bound == 0 else bound
+
+            def histogram(shift: int, prefix: int) -> Tensor:
+                return ranks.total(do.histogram(integers, shift, prefix))
+
+            bound = order.smallest_equal(order.kth_largest(histogram, width, k))
         below = do.largest_below(integers, bound) if integers.numel() else None
         nothing = -1 - LARGEST_KEY
         level = ~ranks.smallest([~(nothing if below is None else below)])[0]
         return None if level == nothing else order.value(level, dtype)
 
-    def _settings(self, dtype: torch.dtype) -> int:
+    def _settings(self) -> int:
         """Return a number that ranks share iff they were asked for the same."""
-        asked = (self.gamma, self.contamination, self.mu, dtype, self.scaled_weights.dtype)
+        asked = (self.gamma, self.contamination, self.mu, self.scaled_weights.dtype)
         return int.from_bytes(hashlib.sha256(repr(asked).encode()).digest()[:7])
 
     def _found(
@@ -411,23 +416,34 @@ class Reweighter(torch.nn.Module):
         ------
         ValueError
             If a sample has no loss or, on a GPU, more than one; as `update` for the losses
-            themselves. What was recorded is then kept.
+            themselves. What was recorded is then kept. With a group, all ranks hear of it.
 
         """
-        if self.recorded is None or self.times is None:
-            msg = "step needs a loss of every sample, got none; call record first."
-            raise ValueError(msg)
-        wrong = self.times != 1
-        if wrong.any():
-            i = int(wrong.int().argmax())
-            msg = (
-                f"step needs one loss of every sample, got {int(self.times[i])} of sample {i} "
-                f"({int(wrong.sum())} such samples)."
-            )
-            raise ValueError(msg)
-        update = self.update(self.recorded)
+        refusal = self._incomplete()
+        recorded = torch.empty(0) if self.recorded is None else self.recorded
+        if self.ranks is not None:
+            update = self._update_sharded(recorded, self.ranks, refusal)
+        elif refusal is not None:
+            raise refusal
+        else:
+            update = self.update(recorded)
         self.recorded = self.times = None
         return update
+
+    def _incomplete(self) -> ValueError | None:
+        """Return why the pass in progress cannot be stepped on, None if it can."""
+        if self.times is None:
+            if not self.n_samples:
+                return None
+            return ValueError("step needs a loss of every sample, got none; call record first.")
+        wrong = self.times != 1
+        if not wrong.any():
+            return None
+        i = int(wrong.int().argmax())
+        return ValueError(
+            f"step needs one loss of every sample, got {int(self.times[i])} of sample {i} "
+            f"({int(wrong.sum())} such samples)."
+        )
 
     def _threshold(
         self, do: ModuleType, integers: Tensor, minimum: float, dtype: torch.dtype
@@ -441,21 +457,21 @@ class Reweighter(torch.nn.Module):
         if k:
             level = do.level(integers, k)
         else:
-            level = do.largest_below(integers, order.key(torch.inf, dtype))
+            level = do.largest_below(integers, order.infinite_key(dtype))
         return None if level is None else order.value(level, dtype)
 
     @property
     def weights(self) -> Tensor:
-        """Probabilities p, shape (N,), float64; they sum to 1 up to the rounding of ``dtype``."""
+        """Probabilities p of the samples here, float64; all of them sum to 1, up to rounding."""
         return self.scaled_weights.double() / self.n_total
 
     @property
     def u(self) -> Tensor:
-        """Displacement ``p - 1/N``, shape (N,), float64, probability."""
+        """Displacement ``p - 1/N`` of the samples here, float64, probability."""
         return (self.scaled_weights.double() - 1) / self.n_total
 
     def __len__(self) -> int:
-        """Return N."""
+        """Return how many samples are here: N, or this rank's share of it."""
         return self.n_samples
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -552,7 +568,7 @@ def _losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> Tensor:
 
 def _refuse(c: Tensor, lowest: int, highest: int) -> None:
     """Raise a ValueError if a loss is NaN or out of range."""
-    infinite = order.key(torch.inf, c.dtype)
+    infinite = order.infinite_key(c.dtype)
     if highest > infinite or lowest < -1 - infinite:
         msg = f"losses must not be NaN, got nan at index {int(torch.isnan(c).int().argmax())}."
         raise ValueError(msg)
@@ -567,6 +583,6 @@ def _refuse(c: Tensor, lowest: int, highest: int) -> None:
 
 def _refuse_infinite(lowest: int, dtype: torch.dtype, n: int) -> None:
     """Raise a ValueError if all losses are +inf."""
-    if lowest == order.key(torch.inf, dtype):
+    if lowest == order.infinite_key(dtype):
         msg = f"losses must hold a finite value, got only +inf ({n} of them)."
         raise ValueError(msg)
