@@ -84,7 +84,6 @@ def train(
     loss, extra = pointwise_loss(run), regulariser(run, n, problem.n_classes)
     optimiser = torch.optim.SGD(model.parameters(), lr=run.learning_rate)
     rw = _reweighter(run, n)
-    weight = torch.ones(n) if rw is None else rw.scaled_weights
     batches = torch.Generator().manual_seed(torch_seed(run.seed, Stream.BATCHES))
     state = _State(run=run, parts=_parts(model, optimiser, extra, rw), batches=batches)
     log, first = state.restore(checkpoint)
@@ -92,6 +91,7 @@ def train(
 
     for epoch in range(first, run.epochs):
         clock = _Clock(log.seconds)
+        weight = torch.ones(n) if rw is None else rw.scaled_weights
         for index in torch.split(torch.randperm(n, generator=batches), run.batch_size):
             # index_select gathers what [index] does, with less to set up.
             x, labels, w = (t.index_select(0, index) for t in (problem.x, problem.labels, weight))

@@ -17,7 +17,7 @@ from ranks import on_ranks
 from rrm_theory.reweight import Reweighter
 
 ROOT = Path(__file__).parent.parent
-CASES = 40
+CASES = 84
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -36,10 +36,14 @@ def case(number):
     if np.isinf(c).all():
         c[0] = 0.0
     dtype = DTYPES[number // 5 % 4]
-    if number % 2:
-        settings = {"contamination": float(rng.integers(0, 100)) / 100}
-    else:
-        settings = {"gamma": float(rng.integers(1, 17)) / 8, "step": [1.0, 0.3][number // 2 % 2]}
+    share, price = float(rng.integers(0, 100)) / 100, float(rng.integers(1, 17)) / 8
+    settings = [
+        {"gamma": price, "step": [1.0, 0.3][number // 4 % 2]},
+        {"contamination": share},
+        {"budget": share, "step": [1.0, 0.3][number // 4 % 2]},
+    ][number % 3]
+    if number % 7 < 2:
+        settings["cap"] = [1.5, 2.0, 4.0][number // 3 % 3]
     return torch.tensor(c).to(dtype), settings
 
 
@@ -89,23 +93,35 @@ def counted(rank, world):
         return real(numbers, **arguments)
 
     shard, answers = torch.arange(5.0) + rank, []
-    for settings in ({"gamma": 1.0}, {"contamination": 0.3}):
+    for settings in ({"gamma": 1.0}, {"contamination": 0.3}, {"gamma": 1.0, "cap": 2.0}):
         rw = Reweighter(5, group=dist.group.WORLD, **settings)
-        dist.all_reduce = counting
-        rw.update(shard)
-        dist.all_reduce = real
-        answers.append(list(counts))
-        counts.clear()
+        for losses in (shard, -shard.double()):
+            dist.all_reduce = counting
+            rw.update(losses)
+            dist.all_reduce = real
+            answers.append(list(counts))
+            counts.clear()
     return answers
 
 
 def test_the_number_of_collectives(tmp_path):
-    """Fixed gamma: one MIN and one SUM of integers. C': two histograms and three small ones."""
-    fixed, level = on_ranks(counted, 2, tmp_path)[0]
-    assert [numbers for _, numbers in fixed] == [6, 2]
-    assert "MIN" in fixed[0][0]
-    assert "SUM" in fixed[1][0]
-    assert [numbers for _, numbers in level] == [6, 65536, 65536, 1, 2]
+    """Fixed gamma: one MIN and one SUM of integers. C': at most three histograms, three small ones.
+
+    With a cap two counts for each bit of a key, and a selection.
+    """
+    fixed, fixed_64, level, level_64, cap, cap_64 = on_ranks(counted, 2, tmp_path)[0]
+    for collectives in (fixed, fixed_64):
+        assert [numbers for _, numbers in collectives] == [7, 4]
+        assert "MIN" in collectives[0][0]
+        assert "SUM" in collectives[1][0]
+    # Keys of float32 from 0 to 5 span 31 bits; of float64 from -5 to 0 they span 63.
+    assert [numbers for _, numbers in level] == [7, 2**16, 2**16, 1, 4]
+    assert [numbers for _, numbers in level_64] == [7, 2**21, 2**21, 2**21, 1, 4]
+    assert max(numbers for _, numbers in cap + cap_64) == 2**21
+    assert sum(numbers > 7 for _, numbers in cap) == 2
+    assert sum(numbers > 7 for _, numbers in cap_64) == 3
+    assert len(cap) <= 32 + 8
+    assert len(cap_64) <= 64 + 9
 
 
 def one_nan(rank, world):

@@ -1,7 +1,8 @@
-"""ICLR paper, Corollary 3.1.1, Section 3.5.1; theory.md A.7: scan, count, prune, select on keys."""
+"""ICLR paper, Corollary 3.1.1, Section 3.5.1; theory.md A.7: scan, count, mark, select on keys."""
 
 import math
 import sys
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -13,6 +14,7 @@ from oracles import exact_level
 
 from rrm_theory.reweight import Reweighter, compiled, order, plain
 from rrm_theory.reweight import reweighter as module
+from rrm_theory.reweight.parts import Cuts, Part
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 BACKENDS = (plain, compiled)
@@ -82,21 +84,10 @@ def test_operations_against_their_definitions(do, losses, data):
     """Integers in Python: smallest, largest, counts, the K-th largest, the largest below."""
     bits = order.bits(losses)
     keys = plain.keys(bits).tolist()
-    scanned = do.scan(bits)
-    assert (scanned.lowest, scanned.highest) == (min(keys), max(keys))
-    limit = data.draw(st.sampled_from(keys))
-    assert do.count_minimum(bits, scanned, limit) == sum(k <= limit for k in keys)
-    marks = torch.zeros(len(keys), dtype=torch.bool)
-    assert do.count_pruned(bits, limit, marks) == sum(k > limit for k in keys)
-    assert marks.tolist() == [k > limit for k in keys]
-    weights = torch.full((len(keys),), 7.0)
-    marks.zero_()
-    assert do.prune(bits, limit, weights, marks) == sum(k > limit for k in keys)
-    assert marks.tolist() == [k > limit for k in keys]
-    assert weights.tolist() == [float(k <= limit) for k in keys]
-    smallest = min(keys)
-    do.place(bits, scanned, smallest, 2.5, weights)
-    assert weights.tolist() == [2.5 if k == smallest else float(k <= limit) for k in keys]
+    assert do.scan(bits) == (min(keys), max(keys))
+    some_key = st.sampled_from(keys)
+    limit, cut = data.draw(some_key), data.draw(some_key)
+    assert do.count(bits, limit, cut) == (sum(k <= limit for k in keys), sum(k > cut for k in keys))
     rank = data.draw(st.integers(1, len(keys)))
     assert do.kth_largest(bits, rank) == sorted(keys, reverse=True)[rank - 1]
     numbers = floats(losses)
@@ -106,17 +97,80 @@ def test_operations_against_their_definitions(do, losses, data):
     assert do.largest_below(bits, limit) == (max(below) if below else None)
 
 
+def part_of(key, cuts):
+    """Return a sample's part, by its definition."""
+    if key <= cuts.full:
+        return Part.FULL
+    if key <= cuts.raised:
+        return Part.RAISED
+    if key <= cuts.kept:
+        return Part.UNTOUCHED
+    return Part.THINNED if key <= cuts.pruned else Part.PRUNED
+
+
+@pytest.mark.parametrize("do", BACKENDS, ids=lambda do: do.__name__.rpartition(".")[2])
+@given(losses=float_losses(), data=st.data())
+def test_marking_against_its_definition(do, losses, data):
+    """Every sample's part, and the parts' sizes; parts may be empty."""
+    bits = order.bits(losses)
+    keys = plain.keys(bits).tolist()
+    cuts = Cuts(*sorted(data.draw(st.sampled_from([*keys, min(keys) - 1])) for _ in range(4)))
+    parts = torch.full((len(keys),), 7, dtype=torch.uint8)
+    sizes = do.mark(bits, min(keys), cuts, parts)
+    expected = [part_of(k, cuts) for k in keys]
+    assert parts.tolist() == expected
+    order_of_sizes = (Part.FULL, Part.RAISED, Part.THINNED, Part.PRUNED)
+    assert sizes == [expected.count(part) for part in order_of_sizes]
+
+
+@pytest.mark.parametrize("do", BACKENDS, ids=lambda do: do.__name__.rpartition(".")[2])
+@given(
+    losses=float_losses(),
+    shift=st.sampled_from([0, 3, 11, 16, 42, 44]),
+    digit=st.integers(1, 22),
+    data=st.data(),
+)
+def test_histograms_against_their_definition(do, losses, shift, digit, data):
+    """Digits of key - lowest, as Python's integers have them."""
+    bits = order.bits(losses)
+    keys = plain.keys(bits).tolist()
+    shift = min(shift, order.width(losses.dtype) - 1)
+    ranks = [k - min(keys) for k in keys]
+    prefix = data.draw(st.sampled_from(ranks)) >> (shift + digit)
+    counts = do.histogram(bits, min(keys), shift, digit, prefix)
+    expected = Counter(
+        (rank >> shift) % 2**digit for rank in ranks if rank >> (shift + digit) == prefix
+    )
+    assert len(counts) == 2**digit
+    assert {i: int(counts[i]) for i in counts.nonzero().flatten().tolist()} == expected
+
+
+@given(float_losses(), st.data())
+def test_selection_by_histograms(losses, data):
+    """At most three of them, however far the keys are apart; two for 32 bits, one for 16."""
+    bits = order.bits(losses)
+    keys = plain.keys(bits).tolist()
+    rank = data.draw(st.integers(1, len(keys)))
+    asked = []
+
+    def histogram(shift, digit, prefix):
+        asked.append(shift)
+        return plain.histogram(bits, min(keys), shift, digit, prefix)
+
+    found = order.kth_largest(histogram, min(keys), max(keys), rank)
+    assert found == sorted(keys, reverse=True)[rank - 1]
+    assert len(asked) <= {16: 1, 32: 2, 64: 3}[order.width(losses.dtype)]
+
+
 @given(float_losses(), st.sampled_from([torch.float32, torch.float64]), st.floats(0.01, 1))
 def test_a_damped_step_has_the_same_bits_in_both(losses, dtype, step):
-    """w + step (target - w), each operation rounded."""
-    bits = order.bits(losses)
-    scanned = plain.scan(bits)
+    """w + step (share - w), each operation rounded."""
+    parts = torch.arange(len(losses), dtype=torch.uint8) % len(Part)
+    shares = torch.tensor([0.0, 0.3, 1.0, 1.7, 2.0], dtype=dtype)
     answers = []
     for do in BACKENDS:
         weights = torch.linspace(0, 3, len(losses), dtype=dtype)
-        marks = torch.zeros(len(losses), dtype=torch.bool)
-        do.count_pruned(bits, scanned.lowest, marks)
-        do.blend(bits, scanned.lowest, 1.7, step, weights, marks)
+        do.blend(parts, shares, step, weights)
         answers.append(weights)
     assert torch.equal(*answers)
 
@@ -128,15 +182,16 @@ def test_many_blocks_and_a_rest(dtype):
     losses = torch.randn(n, generator=torch.Generator().manual_seed(0)).to(dtype)
     losses[-1] = -30.0
     bits = order.bits(losses)
-    ours, reference = compiled.scan(bits), plain.scan(bits)
-    assert (ours.lowest, ours.highest) == (reference.lowest, reference.highest)
-    assert compiled.count_minimum(bits, ours, ours.lowest) == 1
+    lowest, highest = compiled.scan(bits)
+    assert (lowest, highest) == plain.scan(bits)
+    assert compiled.count(bits, lowest, lowest) == (1, n - 1)
     for rank in (1, n // 3, n):
         assert compiled.kth_largest(bits, rank) == plain.kth_largest(bits, rank)
-    weights = torch.ones(n)
-    compiled.place(bits, ours, ours.lowest, 4.0, weights)
-    assert weights[-1] == 4
-    assert weights[:-1].unique().tolist() == [1]
+    cuts = Cuts(lowest, 0, 0, highest - 1)
+    answers = [(torch.empty(n, dtype=torch.uint8), do) for do in BACKENDS]
+    sizes = [do.mark(bits, lowest, cuts, parts) for parts, do in answers]
+    assert sizes[0] == sizes[1]
+    assert torch.equal(answers[0][0], answers[1][0])
 
 
 @pytest.mark.parametrize("do", BACKENDS, ids=lambda do: do.__name__.rpartition(".")[2])

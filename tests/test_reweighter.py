@@ -233,13 +233,16 @@ def test_bad_losses_leave_the_weights_alone(c, message):
     [
         ({"n_samples": 0, "gamma": 1.0}, "n_samples must be an integer of at least 1, got 0"),
         ({"n_samples": 2.0, "gamma": 1.0}, "n_samples must be an integer of at least 1, got 2.0"),
-        ({"n_samples": 2}, "exactly one .* got gamma=None, contamination=None"),
+        ({"n_samples": 2}, "exactly one .* got gamma=None, contamination=None, budget=None"),
         (
             {"n_samples": 2, "gamma": 1.0, "contamination": 0.1},
             "exactly one .* got gamma=1.0, contamination=0.1",
         ),
         ({"n_samples": 2, "gamma": -1.0}, "gamma must be positive and finite .*, got -1.0"),
         ({"n_samples": 2, "contamination": 1.0}, r"contamination must lie in \[0, 1\), got 1.0"),
+        ({"n_samples": 2, "gamma": 1.0, "budget": 0.1}, "exactly one .* got .* budget=0.1"),
+        ({"n_samples": 2, "budget": 1.0}, r"budget must lie in \[0, 1\), got 1.0"),
+        ({"n_samples": 2, "gamma": 1.0, "cap": 0.5}, "cap must be .*, got 0.5"),
         ({"n_samples": 2, "gamma": 1.0, "step": 0}, r"step must lie in \(0, 1\], got 0"),
         ({"n_samples": 2, "contamination": 0.1, "step": 0.5}, "step must be 1 with contamination"),
         ({"n_samples": 2, "gamma": 1.0, "dtype": torch.float16}, "dtype must be .*, got torch.fl"),
@@ -332,7 +335,7 @@ def test_a_pass_must_meet_every_sample():
 
 
 def test_a_pass_in_progress_is_not_in_the_state():
-    """A pass is repeated, not resumed; old checkpoints load."""
+    """A pass is repeated, not resumed."""
     rw = Reweighter(2, gamma=1.0)
     rw.record([0], [1.0])
-    assert set(rw.state_dict()) == {"scaled_weights", "pruned"}
+    assert set(rw.state_dict()) == {"parts", "shares"}

@@ -1,7 +1,7 @@
 """The three operations as loops that numba compiles, for losses in main memory.
 
-The same functions as in `plain`, with the same results bit for bit. Losses are read in blocks; the
-smallest key of each is kept, so that I_min is looked for only where it can be.
+The same functions as in `plain`, with the same results bit for bit. Losses are counted in blocks,
+within which 32 bits are enough.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import isqrt
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -18,61 +18,40 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rrm_theory.reweight import order
+from rrm_theory.reweight.parts import Cuts, as_sizes
 
 BLOCK = 4096
 # Losses that bracket the K-th largest.
-SAMPLE = 1 << 16
+SAMPLE = 1 << 17
 
 
-class Scan(NamedTuple):
-    """What one pass over the losses found: smallest and largest key, the smallest of each block."""
-
-    lowest: int
-    highest: int
-    minima: NDArray[Any]
-
-
-def scan(bits: Tensor) -> Scan:
-    """Return the smallest and the largest key, and the blocks' smallest keys."""
+def scan(bits: Tensor) -> tuple[int, int]:
+    """Return the smallest and the largest key."""
     integers, to = _view(bits)
-    minima = np.empty(-(-integers.size // BLOCK), integers.dtype)
-    lowest, highest = _scan(integers, *to, minima)
-    return Scan(lowest=int(lowest), highest=int(highest), minima=minima)
+    lowest, highest = _scan(integers, *to)
+    return int(lowest), int(highest)
 
 
-def count_minimum(bits: Tensor, scanned: Scan, limit: int) -> int:
-    """Return |I_min|."""
+def count(bits: Tensor, limit: int, cut: int) -> tuple[int, int]:
+    """Return how many keys are at most the limit, and how many are above the cut."""
     integers, to = _view(bits)
-    return int(_count_minimum(integers, *to, scanned.minima, integers.dtype.type(limit)))
+    low, high = _count(integers, *to, *map(integers.dtype.type, (limit, cut)))
+    return int(low), int(high)
 
 
-def prune(bits: Tensor, cut: int, weights: Tensor, pruned: Tensor) -> int:
-    """Mark chi, set the weights there to 0 and to 1 elsewhere, and return |chi|."""
+def mark(bits: Tensor, lowest: int, cuts: Cuts, parts: Tensor) -> list[int]:
+    """Write every sample's part, and return how many are full, raised, thinned, pruned."""
     integers, to = _view(bits)
-    return int(_prune(integers, *to, integers.dtype.type(cut), weights.numpy(), _marks(pruned)))
+    counts = np.empty(4, np.int64)
+    flags = (lowest < 0, cuts.full >= lowest or cuts.kept < cuts.pruned)
+    _mark(integers, *to, *flags, *map(integers.dtype.type, cuts), parts.numpy(), counts)
+    return as_sizes(*counts.tolist())
 
 
-def place(bits: Tensor, scanned: Scan, limit: int, heavy: float, weights: Tensor) -> None:
-    """Set the weights on I_min."""
-    (integers, to), given = _view(bits), weights.numpy()
-    _place(
-        integers, *to, scanned.minima, integers.dtype.type(limit), given.dtype.type(heavy), given
-    )
-
-
-def count_pruned(bits: Tensor, cut: int, pruned: Tensor) -> int:
-    """Mark chi and return |chi|."""
-    integers, to = _view(bits)
-    return int(_count_pruned(integers, *to, integers.dtype.type(cut), _marks(pruned)))
-
-
-def blend(
-    bits: Tensor, limit: int, heavy: float, step: float, weights: Tensor, pruned: Tensor
-) -> None:
-    """Set ``w <- w + step (target - w)``, each operation rounded to the weights' type."""
-    (integers, to), given = _view(bits), weights.numpy()
-    constants = map(given.dtype.type, (heavy, 1, 0, step))
-    _blend(integers, *to, integers.dtype.type(limit), *constants, given, _marks(pruned))
+def blend(parts: Tensor, shares: Tensor, step: float, weights: Tensor) -> None:
+    """Set ``w <- w + step (share - w)``, each operation rounded to the weights' type."""
+    given = weights.numpy()
+    _blend(parts.numpy(), shares.numpy(), given.dtype.type(step), given)
 
 
 def kth_largest(bits: Tensor, k: int) -> int:
@@ -84,8 +63,9 @@ def level(bits: Tensor, k: int) -> int | None:
     """Return the largest key of a loss below the K-th largest loss, None if there is none."""
     selected, around = _select(bits, k)
     bound = order.smallest_equal(selected)
-    below = around[around < bound]
-    return int(below.max()) if below.size else largest_below(bits, bound)
+    nothing = np.iinfo(around.dtype).min
+    below = int(np.where(around < bound, around, nothing).max(initial=nothing))
+    return largest_below(bits, bound) if below == nothing else below
 
 
 def _select(bits: Tensor, k: int) -> tuple[int, NDArray[Any]]:
@@ -96,29 +76,34 @@ def _select(bits: Tensor, k: int) -> tuple[int, NDArray[Any]]:
     """
     integers, to = _view(bits)
     n = integers.size
-    if n > SAMPLE:
-        # Any sample would do; this one is the same every time.
-        drawn = np.sort(_keys(np.ascontiguousarray(integers[:: n // SAMPLE]), *to))
-        # Four standard deviations of the rank to either side, at most.
-        place, spread = drawn.size * (n - k) // n, 2 * isqrt(drawn.size)
-        low, high = drawn[max(0, place - spread)], drawn[min(drawn.size - 1, place + spread)]
-        inside, marks = np.empty(n // 8, integers.dtype), np.zeros(BLOCK, np.uint8)
-        above, found = map(int, _bracket(integers, *to, low, high, inside, marks))
-        if found <= inside.size and above < k <= above + found:
-            rank, around = found - (k - above), inside[:found]
-            return int(np.partition(around, rank)[rank]), around
-    key = order.kth_largest(partial(histogram, bits), 8 * integers.itemsize, k)
-    return key, integers[:0]
+    if n <= SAMPLE:
+        return int(np.partition(_keys(integers, *to), n - k)[n - k]), integers[:0]
+    # Any sample would do; this one is the same every time.
+    drawn = np.sort(_keys(np.ascontiguousarray(integers[:: n // SAMPLE]), *to))
+    # Three standard deviations of the rank to either side, at most.
+    place, spread = drawn.size * (n - k) // n, 3 * isqrt(drawn.size) // 2
+    low, high = drawn[max(0, place - spread)], drawn[min(drawn.size - 1, place + spread)]
+    inside, marks = np.empty(n // 8, integers.dtype), np.zeros(BLOCK, np.uint8)
+    above, found = map(int, _bracket(integers, *to, low, high, inside, marks))
+    if found <= inside.size and above < k <= above + found:
+        rank, around = found - (k - above), inside[:found]
+        return int(np.partition(around, rank)[rank]), around
+    lowest, highest = scan(bits)
+    counted = partial(histogram, bits, lowest)
+    return order.kth_largest(counted, lowest, highest, k), integers[:0]
 
 
-def histogram(bits: Tensor, shift: int, prefix: int) -> Tensor:
-    """Return how often each digit at ``shift`` occurs below the given higher digits."""
+def histogram(bits: Tensor, lowest: int, shift: int, digit: int, prefix: int) -> Tensor:
+    """Return how often each digit of ``key - lowest`` occurs below the given higher digits."""
     integers, to = _view(bits)
-    counts = np.zeros(1 << order.DIGIT, np.int64)
-    ranks = np.empty(0, f"u{integers.dtype.name}")
-    first = shift == 8 * integers.itemsize - order.DIGIT
-    numbers = map(ranks.dtype.type, (shift, order.DIGIT, prefix))
-    _histogram(integers, *to, ranks, *numbers, first, counts)
+    counts = np.zeros(1 << digit, np.int64)
+    first = shift + digit >= 8 * integers.itemsize
+    # Keys are subtracted modulo the range of their type, without a sign.
+    modulus = 1 << (8 * integers.itemsize)
+    numbers = np.array(
+        [lowest % modulus, shift, digit, 0 if first else prefix], f"u{integers.dtype.name}"
+    )
+    _histogram(integers, *to, numbers, first, counts)
     return torch.from_numpy(counts)
 
 
@@ -140,12 +125,6 @@ def _view(bits: Tensor) -> tuple[NDArray[Any], tuple[Any, Any]]:
     return integers, (integer(8 * integers.itemsize - 1), integer(np.iinfo(integers.dtype).max))
 
 
-def _marks(pruned: Tensor) -> NDArray[np.uint8]:
-    """Return truth values as bytes."""
-    marks: NDArray[np.uint8] = pruned.view(torch.uint8).numpy()
-    return marks
-
-
 def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a loop once per type of integers, and keep it on disk where that is possible.
 
@@ -161,87 +140,68 @@ def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_loop
-def _scan(bits, shift, flip, minima):  # type: ignore[no-untyped-def]
+def _scan(bits, shift, flip):  # type: ignore[no-untyped-def]
     integer = bits.dtype.type
     lowest, highest = flip, integer(~flip)
-    for b in range(minima.size):
-        part = bits[b * BLOCK : min(bits.size, (b + 1) * BLOCK)]
+    for start in range(0, bits.size, BLOCK):
+        part = bits[start : min(bits.size, start + BLOCK)]
         low, high = flip, integer(~flip)
         for i in range(part.size):
-            k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
-            low = k if k < low else low
-            high = k if k > high else high
-        minima[b] = low
+            low = part[i] if part[i] < low else low
+            high = part[i] if part[i] > high else high
+        if low < 0:
+            # Only without a sign are bits their own keys.
+            low, high = flip, integer(~flip)
+            for i in range(part.size):
+                k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
+                low = k if k < low else low
+                high = k if k > high else high
         lowest = low if low < lowest else lowest
         highest = high if high > highest else highest
     return lowest, highest
 
 
 @_loop
-def _count_minimum(bits, shift, flip, minima, limit):  # type: ignore[no-untyped-def]
+def _count(bits, shift, flip, limit, cut):  # type: ignore[no-untyped-def]
     integer = bits.dtype.type
-    found = 0
-    for b in range(minima.size):
-        if minima[b] <= limit:
-            for i in range(b * BLOCK, min(bits.size, (b + 1) * BLOCK)):
-                k = integer(bits[i] ^ integer(integer(bits[i] >> shift) & flip))
-                found += k <= limit
-    return found
-
-
-@_loop
-def _prune(bits, shift, flip, cut, weights, pruned):  # type: ignore[no-untyped-def]
-    integer = bits.dtype.type
-    found = np.int64(0)
+    low, high = np.int64(0), np.int64(0)
     for start in range(0, bits.size, BLOCK):
-        stop = min(bits.size, start + BLOCK)
-        part, weight, mark = bits[start:stop], weights[start:stop], pruned[start:stop]
-        count = np.int32(0)
+        part = bits[start : min(bits.size, start + BLOCK)]
+        few, many = np.int32(0), np.int32(0)
         for i in range(part.size):
             k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
-            gone = np.uint8(k > cut)
-            count = np.int32(count + np.int32(gone))
-            weight[i] = np.uint8(np.uint8(1) - gone)
-            mark[i] = gone
-        found = np.int64(found + count)
-    return found
+            few = np.int32(few + np.int32(k <= limit))
+            many = np.int32(many + np.int32(k > cut))
+        low, high = np.int64(low + few), np.int64(high + many)
+    return low, high
 
 
 @_loop
-def _place(bits, shift, flip, minima, limit, heavy, weights):  # type: ignore[no-untyped-def]
-    integer = bits.dtype.type
-    for b in range(minima.size):
-        if minima[b] <= limit:
-            for i in range(b * BLOCK, min(bits.size, (b + 1) * BLOCK)):
-                k = integer(bits[i] ^ integer(integer(bits[i] >> shift) & flip))
-                if k <= limit:
-                    weights[i] = heavy
-
-
-@_loop
-def _count_pruned(bits, shift, flip, cut, pruned):  # type: ignore[no-untyped-def]
-    integer = bits.dtype.type
-    found = np.int64(0)
+def _mark(bits, shift, flip, signed, capped, full, raised, kept, cut, parts, counts):  # type: ignore[no-untyped-def]
+    # Both flags only spare work: LLVM makes a loop for each of their values.
+    integer, byte = bits.dtype.type, np.uint8
+    counts[:] = 0
     for start in range(0, bits.size, BLOCK):
         stop = min(bits.size, start + BLOCK)
-        part, mark = bits[start:stop], pruned[start:stop]
-        count = np.int32(0)
+        part, place = bits[start:stop], parts[start:stop]
+        a, b, c, d = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
         for i in range(part.size):
-            k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
-            gone = np.uint8(k > cut)
-            count = np.int32(count + np.int32(gone))
-            mark[i] = gone
-        found = np.int64(found + count)
-    return found
+            k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip)) if signed else part[i]
+            low, lower = byte(k <= raised), byte(k <= full) if capped else byte(0)
+            high, higher = byte(k > kept), byte(k > cut) if capped else byte(k > kept)
+            a, b = np.int32(a + np.int32(lower)), np.int32(b + np.int32(low))
+            c, d = np.int32(c + np.int32(high)), np.int32(d + np.int32(higher))
+            place[i] = byte(byte(byte(2) + byte(low + lower)) - byte(high + higher))
+        counts[0] += a
+        counts[1] += b
+        counts[2] += c
+        counts[3] += d
 
 
 @_loop
-def _blend(bits, shift, flip, limit, heavy, one, zero, step, weights, pruned):  # type: ignore[no-untyped-def]
-    integer = bits.dtype.type
-    for i in range(bits.size):
-        k = integer(bits[i] ^ integer(integer(bits[i] >> shift) & flip))
-        target = zero if pruned[i] else (heavy if k <= limit else one)
-        weights[i] = weights[i] + step * (target - weights[i])
+def _blend(parts, shares, step, weights):  # type: ignore[no-untyped-def]
+    for i in range(parts.size):
+        weights[i] = weights[i] + step * (shares[parts[i]] - weights[i])
 
 
 @_loop
@@ -281,13 +241,13 @@ def _bracket(bits, shift, flip, low, high, inside, marks):  # type: ignore[no-un
 
 
 @_loop
-def _histogram(bits, shift, flip, ranks, place, digit, prefix, first, counts):  # type: ignore[no-untyped-def]
-    # `ranks` has the bits' size and holds nothing: it gives the unsigned type of a rank.
-    integer, unsigned = bits.dtype.type, ranks.dtype.type
-    sign, mask = unsigned(unsigned(1) << unsigned(shift)), unsigned(counts.size - 1)
+def _histogram(bits, shift, flip, numbers, first, counts):  # type: ignore[no-untyped-def]
+    integer, unsigned = bits.dtype.type, numbers.dtype.type
+    lowest, place, digit, prefix = numbers
+    mask = unsigned(counts.size - 1)
     for i in range(bits.size):
         k = integer(bits[i] ^ integer(integer(bits[i] >> shift) & flip))
-        rank = unsigned(unsigned(k) ^ sign)
+        rank = unsigned(unsigned(k) - lowest)
         if first or unsigned(rank >> unsigned(place + digit)) == prefix:
             counts[np.int64(unsigned(rank >> place) & mask)] += 1
 

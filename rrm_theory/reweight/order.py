@@ -12,8 +12,6 @@ from math import inf
 import torch
 from torch import Tensor
 
-# Bits of a key that one histogram resolves.
-DIGIT = 16
 INTEGERS = {
     torch.float16: torch.int16,
     torch.bfloat16: torch.int16,
@@ -77,32 +75,48 @@ def smallest_equal(key: int) -> int:
     return -1 if key == 0 else key
 
 
-def kth_largest(histogram: Callable[[int, int], Tensor], width: int, k: int) -> int:
-    """Return the K-th largest of keys of some width from histograms of their digits.
+def below(key: int) -> int:
+    """Return the largest key of a smaller float."""
+    return smallest_equal(key) - 1
+
+
+def largest_equal(key: int) -> int:
+    """Return the largest key of an equal float: 0.0 is not above -0.0."""
+    return 0 if key == -1 else key
+
+
+def kth_largest(
+    histogram: Callable[[int, int, int], Tensor], lowest: int, highest: int, k: int
+) -> int:
+    """Return the K-th largest of keys between two bounds from histograms of their digits.
 
     Parameters
     ----------
     histogram
-        ``histogram(shift, prefix)`` counts each digit at ``shift`` among the keys with these higher
-        digits, shape (2^DIGIT,); digits count from the smallest key up.
-    width
-        Bits of a key.
+        ``histogram(shift, digit, prefix)`` counts each of the 2^digit digits at ``shift`` of
+        ``key - lowest``, among those whose higher digits are ``prefix``; shape (2^digit,).
+    lowest, highest
+        No key is outside.
     k
         1 for the largest, at most the number of keys.
 
     Returns
     -------
     int
-        The key. Exact, and the same however the histograms were added up.
+        The key. Exact, and the same however the histograms were added up. At most three of them:
+        one if the keys span 16 bits, two if they span 32.
 
     """
+    span = (highest - lowest).bit_length()
+    passes = next(p for p, most in ((1, 16), (2, 32), (3, 64)) if span <= most)
+    digit = -(-span // passes)
     prefix, wanted = 0, k
-    for shift in range(width - DIGIT, -1, -DIGIT):
-        above = histogram(shift, prefix).flip(0).cumsum(0)
-        digit = int((above < wanted).sum())
-        wanted -= int(above[digit - 1]) if digit else 0
-        prefix = (prefix << DIGIT) | (len(above) - 1 - digit)
-    return prefix - (1 << (width - 1))
+    for shift in range(digit * (passes - 1), -1, -digit) if digit else ():
+        above = histogram(shift, digit, prefix).flip(0).cumsum(0)
+        found = int((above < wanted).sum())
+        wanted -= int(above[found - 1]) if found else 0
+        prefix = (prefix << digit) | (len(above) - 1 - found)
+    return lowest + prefix
 
 
 def infinite_key(dtype: torch.dtype) -> int:

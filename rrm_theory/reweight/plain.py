@@ -1,24 +1,15 @@
 """The three operations on keys in plain torch: correct on every device, and what others must equal.
 
-`bits` are the losses' bits (see `order`), a cut and a limit are keys: chi = {key > cut} and
-I_min = {key <= limit}.
+`bits` are the losses' bits (see `order`); limits and cuts are keys.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from rrm_theory.reweight import order
-
-
-class Scan(NamedTuple):
-    """What one pass over the losses found: their smallest and largest key."""
-
-    lowest: int
-    highest: int
+from rrm_theory.reweight.parts import Cuts, Part, as_sizes
 
 
 def keys(bits: Tensor) -> Tensor:
@@ -27,46 +18,36 @@ def keys(bits: Tensor) -> Tensor:
     return bits ^ ((bits >> (width - 1)) & torch.iinfo(bits.dtype).max)
 
 
-def scan(bits: Tensor) -> Scan:
+def scan(bits: Tensor) -> tuple[int, int]:
     """Return the smallest and the largest key."""
     ordered = keys(bits)
-    return Scan(lowest=int(ordered.min()), highest=int(ordered.max()))
+    return int(ordered.min()), int(ordered.max())
 
 
-def count_minimum(bits: Tensor, scanned: Scan, limit: int) -> int:
-    """Return |I_min|."""
-    del scanned
-    return int((keys(bits) <= limit).sum())
+def count(bits: Tensor, limit: int, cut: int) -> tuple[int, int]:
+    """Return how many keys are at most the limit, and how many are above the cut."""
+    ordered = keys(bits)
+    return int((ordered <= limit).sum()), int((ordered > cut).sum())
 
 
-def prune(bits: Tensor, cut: int, weights: Tensor, pruned: Tensor) -> int:
-    """Mark chi, set the weights there to 0 and to 1 elsewhere, and return |chi|."""
-    torch.gt(keys(bits), cut, out=pruned)
-    weights.copy_(torch.logical_not(pruned))
-    return int(pruned.sum())
+def mark(bits: Tensor, lowest: int, cuts: Cuts, parts: Tensor) -> list[int]:
+    """Write every sample's part, and return how many are full, raised, thinned, pruned."""
+    del lowest
+    ordered = keys(bits)
+    below = [ordered <= cuts.full, ordered <= cuts.raised]
+    above = [ordered > cuts.kept, ordered > cuts.pruned]
+    parts.fill_(Part.UNTOUCHED)
+    for several in below:
+        parts += several
+    for several in above:
+        parts -= several.to(parts.dtype)
+    return as_sizes(*(int(several.sum()) for several in below + above))
 
 
-def place(bits: Tensor, scanned: Scan, limit: int, heavy: float, weights: Tensor) -> None:
-    """Set the weights on I_min."""
-    del scanned
-    weights[keys(bits) <= limit] = heavy
-
-
-def count_pruned(bits: Tensor, cut: int, pruned: Tensor) -> int:
-    """Mark chi and return |chi|."""
-    torch.gt(keys(bits), cut, out=pruned)
-    return int(pruned.sum())
-
-
-def blend(
-    bits: Tensor, limit: int, heavy: float, step: float, weights: Tensor, pruned: Tensor
-) -> None:
-    """Set ``w <- w + step (target - w)``, each operation rounded to the weights' type."""
-    target = torch.ones_like(weights)
-    target[pruned] = 0.0
-    target[keys(bits) <= limit] = heavy
+def blend(parts: Tensor, shares: Tensor, step: float, weights: Tensor) -> None:
+    """Set ``w <- w + step (share - w)``, each operation rounded to the weights' type."""
     # In this form an untouched sample stays at exactly 1.
-    weights.add_(step * (target - weights))
+    weights.add_(step * (shares[parts.int()] - weights))
 
 
 def kth_largest(bits: Tensor, k: int) -> int:
@@ -75,16 +56,15 @@ def kth_largest(bits: Tensor, k: int) -> int:
     return int(torch.kthvalue(ordered, ordered.numel() - k + 1).values)
 
 
-def histogram(bits: Tensor, shift: int, prefix: int) -> Tensor:
-    """Return how often each digit at ``shift`` occurs below the given higher digits."""
-    width = torch.iinfo(bits.dtype).bits
-    # From the smallest key up: the sign bit turned round, and no sign after that.
-    ranks = keys(bits).long() + (1 << (width - 1)) if width < 64 else keys(bits) ^ -(1 << 63)
-    digits = (ranks >> shift) & ((1 << order.DIGIT) - 1)
-    higher = width - shift - order.DIGIT
-    if higher:
-        digits = digits[(ranks >> (shift + order.DIGIT)) & ((1 << higher) - 1) == prefix]
-    return torch.bincount(digits, minlength=1 << order.DIGIT)
+def histogram(bits: Tensor, lowest: int, shift: int, digit: int, prefix: int) -> Tensor:
+    """Return how often each digit of ``key - lowest`` occurs below the given higher digits."""
+    # Modulo 2^64, and without a sign from here on.
+    ranks = keys(bits).long() - lowest
+    digits = (ranks >> shift) & ((1 << min(digit, 64 - shift)) - 1)
+    higher = 64 - shift - digit
+    if higher > 0:
+        digits = digits[(ranks >> (shift + digit)) & ((1 << higher) - 1) == prefix]
+    return torch.bincount(digits, minlength=1 << digit)
 
 
 def level(bits: Tensor, k: int) -> int | None:

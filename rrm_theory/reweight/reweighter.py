@@ -2,19 +2,16 @@ r"""A weight per training sample, updated by the closed form of the weight probl
 
     u <- mu u* + (1 - mu) u,    u*_i = -1/N on chi, |chi| / (N |I_min|) on I_min, 0 elsewhere
 
-with mu = `step`, chi = {i : c_i > c_min + gamma} = `pruned`, p = 1/N + u = `weights`. The module
-stores N p, so that an untouched sample has exactly 1.
+with mu = `step`, chi = {i : c_i > c_min + gamma} = `pruned`, p = 1/N + u = `weights`. What is kept
+is each sample's part of u* and N p on the parts, so that an untouched sample has exactly 1.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from numbers import Integral, Real
 from types import ModuleType
@@ -27,62 +24,18 @@ from torch import Tensor
 
 from rrm_theory._checks import (
     LARGEST,
+    at_least_one,
     fraction_of_samples,
     loss_vector,
     positive,
     refuse_inexact_integers,
 )
-from rrm_theory._exact import exact_cut, samples_to_prune
-from rrm_theory.reweight import order, plain
-from rrm_theory.reweight.group import Ranks
-
-# No key of any type is larger; -1 minus it is smaller than all.
-LARGEST_KEY = 2**63 - 1
-
-
-class ReweightOutcome(Enum):
-    """What an update did; the value is the message."""
-
-    REWEIGHTED = "Mass moved from the pruned samples to the cheapest ones."
-    NOTHING_PRUNED = "No loss lies above the cut; the target is the nominal weights."
-    GAMMA_ZERO = (
-        "The level is the smallest loss itself, so gamma = 0: outside Theorem 3.1. Everything "
-        "above the minimum was pruned; ask for less contamination, or set gamma."
-    )
-    NO_LEVEL = (
-        "No level exists: more than (1 - contamination) N samples tie at the smallest loss. The "
-        "weights stay as they were. Ask for less contamination, or set gamma."
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reweighting:
-    """What one update saw and did.
-
-    Attributes
-    ----------
-    minimum
-        c_min, loss units.
-    threshold
-        The largest float64 that is kept: losses above it are pruned. NaN if no level exists.
-    n_samples, n_minimum, n_pruned
-        N, |I_min|, |chi|.
-    outcome
-        Which case occurred.
-
-    """
-
-    minimum: float
-    threshold: float
-    n_samples: int
-    n_minimum: int
-    n_pruned: int
-    outcome: ReweightOutcome
-
-    @property
-    def freed_mass(self) -> Fraction:
-        """Probability that u* moves, |chi| / N, exact."""
-        return Fraction(self.n_pruned, self.n_samples)
+from rrm_theory._exact import samples_to_prune
+from rrm_theory.reweight import order
+from rrm_theory.reweight.parts import Part, shares
+from rrm_theory.reweight.reweighting import Reweighting, ReweightOutcome
+from rrm_theory.reweight.shards import Ranks, agree
+from rrm_theory.reweight.target import Losses, Target, by_level, by_moves, by_price
 
 
 class Reweighter(torch.nn.Module):
@@ -94,10 +47,17 @@ class Reweighter(torch.nn.Module):
         N >= 1, the number of training samples; sample indices run from 0 to N - 1.
     gamma
         Price > 0 per unit of total variation in the convention of Eq. (2), loss units. Give
-        either ``gamma`` or ``contamination``.
+        exactly one of ``gamma``, ``contamination`` and ``budget``.
     contamination
         C' in [0, 1): every update cuts at the level of Section 3.5.1, so that at least this
         fraction is pruned. A float is read as the decimal that denotes it.
+    budget
+        rho in [0, 1), total variation: every update moves this much mass from the largest losses,
+        the last of them in part, as :func:`rrm_theory.trimmed_risk` does. Read likewise.
+    cap
+        kappa >= 1: no sample gets more than kappa / N. The mass then fills the smallest losses one
+        after the other, as in :func:`rrm_theory.capped_relax`; with ``contamination`` at the price
+        that the level less c_min is. Read likewise; no cap if not given.
     step
         mu in (0, 1]. With ``contamination`` it must be 1, as Algorithm 1 sets it.
     dtype
@@ -117,11 +77,12 @@ class Reweighter(torch.nn.Module):
     Notes
     -----
     Source: ICLR paper, Corollary 3.1.1, Algorithms 1 and 3 (with u in its last line, theory.md
-    A.6), Section 3.5.1 (theory.md A.7). Exact in the pruned set and all counts; weights rounded to
-    ``dtype``. Cost O(N) an update: two passes over losses in main memory (compiled by numba, the
-    first time for a second or two), plain torch on other devices. State: ``scaled_weights`` and
-    ``pruned``, both buffers of length N, so ``.to(device)`` and ``state_dict`` work. Not supported:
-    complex or -inf losses.
+    A.6), Section 3.5.1 (theory.md A.7); theory.md A.8, A.9. Exact in the parts and all counts;
+    weights rounded to ``dtype``. Cost O(N) an update: two passes over the losses at a fixed price,
+    three at a contamination, one more for each bit of a loss with a cap. On the CPU numba compiles
+    them, the first time for some seconds. State: ``parts`` (a byte for each sample), ``shares``
+    and, if step < 1, ``blended``, all buffers, so ``.to(device)`` and ``state_dict`` work. Not
+    supported: complex or -inf losses.
 
     Examples
     --------
@@ -140,9 +101,12 @@ class Reweighter(torch.nn.Module):
     ranks: Ranks | None
     gamma: float | None
     contamination: Fraction | None
+    budget: Fraction | None
+    cap: Fraction | None
     mu: float
-    scaled_weights: Tensor
-    pruned: Tensor
+    parts: Tensor
+    shares: Tensor
+    blended: Tensor | None
     recorded: Tensor | None
     times: Tensor | None
 
@@ -152,6 +116,8 @@ class Reweighter(torch.nn.Module):
         *,
         gamma: float | None = None,
         contamination: float | Fraction | None = None,
+        budget: float | Fraction | None = None,
+        cap: float | Fraction | None = None,
         step: float = 1.0,
         dtype: torch.dtype = torch.float32,
         group: dist.ProcessGroup | None = None,
@@ -161,10 +127,10 @@ class Reweighter(torch.nn.Module):
         if isinstance(n_samples, bool) or not isinstance(n_samples, Integral) or n_samples < least:
             msg = f"n_samples must be an integer of at least {least}, got {n_samples!r}."
             raise ValueError(msg)
-        if (gamma is None) == (contamination is None):
+        if sum(given is not None for given in (gamma, contamination, budget)) != 1:
             msg = (
-                "give exactly one of gamma and contamination, got "
-                f"gamma={gamma!r}, contamination={contamination!r}."
+                "give exactly one of gamma, contamination and budget, got "
+                f"gamma={gamma!r}, contamination={contamination!r}, budget={budget!r}."
             )
             raise ValueError(msg)
         if not isinstance(step, Real) or not 0 < step <= 1:
@@ -181,9 +147,13 @@ class Reweighter(torch.nn.Module):
         self.contamination = (
             None if contamination is None else fraction_of_samples(contamination, "contamination")
         )
+        self.budget = None if budget is None else fraction_of_samples(budget, "budget")
+        self.cap = None if cap is None else at_least_one(cap, "cap")
         self.mu = float(step)
-        self.register_buffer("scaled_weights", torch.ones(n_samples, dtype=dtype))
-        self.register_buffer("pruned", torch.zeros(n_samples, dtype=torch.bool))
+        self.register_buffer("parts", torch.full((n_samples,), Part.UNTOUCHED, dtype=torch.uint8))
+        self.register_buffer("shares", torch.ones(len(Part), dtype=dtype))
+        blended = None if step == 1 else torch.ones(n_samples, dtype=dtype)
+        self.register_buffer("blended", blended)
         self.ranks = None if group is None else Ranks(group)
         self.n_total = self.n_samples
         if self.ranks is not None:
@@ -197,12 +167,10 @@ class Reweighter(torch.nn.Module):
 
     def extra_repr(self) -> str:
         """Return the settings, for ``repr``."""
-        price = (
-            f"gamma={self.gamma}"
-            if self.gamma is not None
-            else f"contamination={self.contamination}"
-        )
-        return f"{self.n_samples}, {price}, step={self.mu}"
+        names = ("gamma", "contamination", "budget", "cap")
+        given = {name: getattr(self, name) for name in names}
+        settings = [f"{name}={value}" for name, value in given.items() if value is not None]
+        return ", ".join([str(self.n_samples), *settings, f"step={self.mu}"])
 
     @torch.no_grad()
     def update(self, losses: Tensor | ArrayLike) -> Reweighting:
@@ -235,122 +203,106 @@ class Reweighter(torch.nn.Module):
         """
         if self.ranks is not None:
             return self._update_sharded(losses, self.ranks)
-        c = _losses(losses, self.n_samples, self.scaled_weights.device)
-        do, integers = _operations(c.device.type), order.bits(c)
-        scanned = do.scan(integers)
-        _refuse(c, scanned.lowest, scanned.highest)
-        _refuse_infinite(scanned.lowest, c.dtype, self.n_total)
-        minimum = order.value(scanned.lowest, c.dtype)
-        smallest = order.largest_key(minimum, c.dtype)
-        n_minimum = do.count_minimum(integers, scanned, smallest)
-        threshold = self._threshold(do, integers, minimum, c.dtype)
-        if threshold is None:
-            return self._found(minimum, None, n_minimum, 0)
-        cut, w = order.largest_key(threshold, c.dtype), self.scaled_weights
-        if self.mu == 1:
-            n_pruned = do.prune(integers, cut, w, self.pruned)
-            do.place(integers, scanned, smallest, _heavy(n_minimum, n_pruned), w)
-        else:
-            n_pruned = do.count_pruned(integers, cut, self.pruned)
-            do.blend(integers, smallest, _heavy(n_minimum, n_pruned), self.mu, w, self.pruned)
-        return self._found(minimum, threshold, n_minimum, n_pruned)
+        c = self._losses(losses)
+        seen = Losses(_operations(c.device.type), order.bits(c), c.dtype)
+        _refuse(c, seen.lowest, seen.highest)
+        return self._move(seen, self.parts)
 
     def _update_sharded(
         self, losses: Tensor | ArrayLike, ranks: Ranks, refusal: ValueError | None = None
     ) -> Reweighting:
-        """Update this rank's shard by what all ranks found; nothing is written before all agree.
-
-        A rank that refuses still takes part, so that the others hear of it and do not wait.
-        """
-        scanned, c = plain.Scan(lowest=LARGEST_KEY, highest=LARGEST_KEY), torch.empty(0)
+        """Update this rank's shard by what all ranks found; nothing is written before all agree."""
+        c, ends = torch.empty(0), None
+        do = _operations(self.parts.device.type)
         try:
-            c = _losses(losses, self.n_samples, self.scaled_weights.device)
-            do = _operations(c.device.type)
+            c = self._losses(losses)
             if c.numel():
-                scanned = do.scan(order.bits(c))
-                _refuse(c, scanned.lowest, scanned.highest)
+                ends = do.scan(order.bits(c))
+                _refuse(c, *ends)
         except ValueError as error:
             refusal = refusal or error
-        mine, kind = self._settings(), list(order.INTEGERS).index(c.dtype)
-        # Without losses a rank agrees to any type of them.
-        kinds = [kind, ~kind] if c.numel() else [LARGEST_KEY, LARGEST_KEY]
-        same, other, kind, other_kind, fine, lowest = ranks.smallest(
-            [mine, ~mine, *kinds, 0 if refusal is None else -1, scanned.lowest]
-        )
-        if refusal is not None:
-            raise refusal
-        if fine < 0:
-            msg = "losses of another rank were refused; it says why."
+        asked = (self.gamma, self.contamination, self.budget, self.cap, self.mu, self.shares.dtype)
+        seen = agree(ranks, asked, do, c, ends, refusal)
+        # Other ranks may yet be lost; the weights are then as before.
+        return self._move(seen, torch.empty_like(self.parts))
+
+    def _move(self, losses: Losses, parts: Tensor) -> Reweighting:
+        """Set the weights by what can be asked about the losses, and return what was done."""
+        infinite = order.infinite_key(losses.dtype)
+        if losses.lowest == infinite:
+            msg = f"losses must hold a finite value, got only +inf ({self.n_total} of them)."
             raise ValueError(msg)
-        if same != ~other or kind != ~other_kind:
-            msg = "the ranks must agree about gamma, contamination, step and types, and do not."
-            raise ValueError(msg)
-        c = c.to(list(order.INTEGERS)[kind])
-        integers = order.bits(c)
-        _refuse_infinite(lowest, c.dtype, self.n_total)
-        minimum = order.value(lowest, c.dtype)
-        smallest = order.largest_key(minimum, c.dtype)
-        threshold = self._sharded_threshold(do, integers, minimum, c.dtype, ranks)
-        cut = None if threshold is None else order.largest_key(threshold, c.dtype)
-        marks = torch.zeros_like(self.pruned)
-        counts = torch.zeros(2, dtype=torch.int64)
-        if c.numel():
-            counts[0] = do.count_minimum(integers, scanned, smallest)
-            counts[1] = 0 if cut is None else do.count_pruned(integers, cut, marks)
-        n_minimum, n_pruned = ranks.total(counts).tolist()
-        if threshold is None or cut is None:
-            return self._found(minimum, None, n_minimum, 0)
-        if c.numel():
-            heavy = _heavy(n_minimum, n_pruned)
-            if self.mu == 1:
-                do.prune(integers, cut, self.scaled_weights, self.pruned)
-                do.place(integers, scanned, smallest, heavy, self.scaled_weights)
-            else:
-                self.pruned.copy_(marks)
-                do.blend(integers, smallest, heavy, self.mu, self.scaled_weights, self.pruned)
-        return self._found(minimum, threshold, n_minimum, n_pruned)
-
-    def _sharded_threshold(
-        self, do: ModuleType, integers: Tensor, minimum: float, dtype: torch.dtype, ranks: Ranks
-    ) -> float | None:
-        """Return the largest float64 that no rank prunes; None if no level exists."""
-        if self.gamma is not None:
-            return exact_cut(minimum, self.gamma)[0]
-        assert self.contamination is not None
-        k, width = samples_to_prune(self.contamination, self.n_total), order.width(dtype)
-        bound = order.infinite_key(dtype)
-        if k:
-
-            def histogram(shift: int, prefix: int) -> Tensor:
-                return ranks.total(do.histogram(integers, shift, prefix))
-
-            bound = order.smallest_equal(order.kth_largest(histogram, width, k))
-        below = do.largest_below(integers, bound) if integers.numel() else None
-        nothing = -1 - LARGEST_KEY
-        level = ~ranks.smallest([~(nothing if below is None else below)])[0]
-        return None if level == nothing else order.value(level, dtype)
-
-    def _settings(self) -> int:
-        """Return a number that ranks share iff they were asked for the same."""
-        asked = (self.gamma, self.contamination, self.mu, self.scaled_weights.dtype)
-        return int.from_bytes(hashlib.sha256(repr(asked).encode()).digest()[:7])
-
-    def _found(
-        self, minimum: float, threshold: float | None, n_minimum: int, n_pruned: int
-    ) -> Reweighting:
-        """Return what an update saw and did."""
-        if threshold is None:
-            outcome, threshold = ReweightOutcome.NO_LEVEL, float("nan")
+        target = self._target(losses)
+        report = partial(Reweighting, minimum=losses.minimum, n_samples=self.n_total)
+        if target is None:
+            return report(
+                threshold=float("nan"),
+                n_minimum=losses.count(order.largest_equal(losses.lowest), infinite)[0],
+                n_pruned=0,
+                freed_mass=Fraction(0),
+                outcome=ReweightOutcome.NO_LEVEL,
+            )
+        sizes = losses.mark(target.cuts, parts)
+        n_pruned = sizes[-1]
+        if target.moved is None:
+            n_minimum, moved = sizes[1], Fraction(n_pruned)
         else:
-            outcome = _outcome(n_pruned, at_minimum=threshold == minimum)
-        return Reweighting(
-            minimum=minimum,
-            threshold=threshold,
-            n_samples=self.n_total,
+            n_minimum = losses.count(order.largest_equal(losses.lowest), infinite)[0]
+            moved = target.moved
+        room = Fraction(0) if self.cap is None else self.cap - 1
+        # Quotients of integers, rounded once to float64: the same bits everywhere.
+        exact = [float(share) for share in shares(sizes, moved, room)]
+        self.parts = parts
+        self.shares.copy_(torch.tensor(exact, dtype=torch.float64))
+        if self.blended is not None:
+            _operations(parts.device.type).blend(parts, self.shares, self.mu, self.blended)
+        at_minimum = self.contamination is not None and target.threshold == losses.minimum
+        if losses.highest == infinite and target.cuts.pruned >= infinite:
+            outcome = ReweightOutcome.INFINITE
+        elif not moved:
+            outcome = ReweightOutcome.NOTHING_PRUNED
+        else:
+            outcome = ReweightOutcome.GAMMA_ZERO if at_minimum else ReweightOutcome.REWEIGHTED
+        return report(
+            threshold=target.threshold,
             n_minimum=n_minimum,
             n_pruned=n_pruned,
+            freed_mass=moved / self.n_total,
             outcome=outcome,
         )
+
+    def _target(self, losses: Losses) -> Target | None:
+        """Return where the parts end; None if no level exists."""
+        room = None if self.cap is None else self.cap - 1
+        if self.budget is not None:
+            most = self.budget * self.n_total
+            return by_moves(losses, price=Fraction(0), most=most, room=room)
+        if self.gamma is not None and room is None:
+            return by_price(losses, self.gamma)
+        if self.gamma is not None:
+            return by_moves(losses, price=Fraction(self.gamma), most=None, room=room)
+        assert self.contamination is not None
+        target = by_level(losses, samples_to_prune(self.contamination, self.n_total))
+        if target is None or room is None:
+            return target
+        price = Fraction(target.threshold) - Fraction(losses.minimum)
+        return by_moves(losses, price=price, most=None, room=room)
+
+    def _losses(self, losses: Tensor | ArrayLike) -> Tensor:
+        """Return the losses in their float type, or in float64 if they are not floats of torch."""
+        given = losses if isinstance(losses, Tensor) else torch.from_numpy(loss_vector(losses))
+        if given.shape != (self.n_samples,):
+            n, shape = self.n_samples, tuple(given.shape)
+            msg = f"losses must have shape ({n},), one per sample, got {shape}."
+            raise ValueError(msg)
+        if given.dtype == torch.bool or given.dtype.is_complex:
+            msg = f"losses must be real numbers, got {given.dtype}."
+            raise ValueError(msg)
+        if not given.dtype.is_floating_point:
+            refuse_inexact_integers(given.tolist())
+        # Types that are shorter still embed exactly in float64.
+        dtype = given.dtype if given.dtype in order.INTEGERS else torch.float64
+        return given.detach().to(device=self.parts.device, dtype=dtype)
 
     @torch.no_grad()
     def record(self, index: ArrayLike | Tensor, losses: Tensor | ArrayLike) -> None:
@@ -379,9 +331,9 @@ class Reweighter(torch.nn.Module):
         2
 
         """
-        i = self._index(index).to(self.scaled_weights.device)
+        i = self._index(index).to(self.parts.device)
         given = losses if isinstance(losses, Tensor) else torch.as_tensor(losses)
-        c = given.detach().to(self.scaled_weights.device)
+        c = given.detach().to(self.parts.device)
         if i.dim() != 1 or c.shape != i.shape:
             msg = (
                 "losses and index must be vectors of one length, got shapes "
@@ -445,20 +397,15 @@ class Reweighter(torch.nn.Module):
             f"({int(wrong.sum())} such samples)."
         )
 
-    def _threshold(
-        self, do: ModuleType, integers: Tensor, minimum: float, dtype: torch.dtype
-    ) -> float | None:
-        """Return the largest float64 that is not pruned; None if no level exists."""
-        if self.gamma is not None:
-            return exact_cut(minimum, self.gamma)[0]
-        assert self.contamination is not None
-        k = samples_to_prune(self.contamination, self.n_samples)
-        # The level is the largest finite loss, below the K-th largest if K > 0.
-        if k:
-            level = do.level(integers, k)
-        else:
-            level = do.largest_below(integers, order.infinite_key(dtype))
-        return None if level is None else order.value(level, dtype)
+    @property
+    def scaled_weights(self) -> Tensor:
+        """N p of the samples here, of type ``dtype``, shape (N,): 1 is untouched, 0 is removed."""
+        return self[:]
+
+    @property
+    def pruned(self) -> Tensor:
+        """Where the latest target is without mass, bool, shape (N,)."""
+        return self.parts == Part.PRUNED
 
     @property
     def weights(self) -> Tensor:
@@ -470,13 +417,28 @@ class Reweighter(torch.nn.Module):
         """Displacement ``p - 1/N`` of the samples here, float64, probability."""
         return (self.scaled_weights.double() - 1) / self.n_total
 
+    def mass(self) -> Fraction:
+        """Return the sum of the stored p_i here, exactly: 1 in all, up to their rounding.
+
+        Examples
+        --------
+        >>> rw = Reweighter(4, gamma=2.0)
+        >>> update = rw.update([0.0, 1.0, 10.0, 20.0])
+        >>> rw.mass()  # 3/4 + 1/4
+        Fraction(1, 1)
+
+        """
+        values, counts = np.unique(self.scaled_weights.cpu().numpy(), return_counts=True)
+        pairs = zip(values.tolist(), counts.tolist(), strict=True)
+        return sum((Fraction(value) * n for value, n in pairs), Fraction(0)) / self.n_total
+
     def __len__(self) -> int:
         """Return how many samples are here: N, or this rank's share of it."""
         return self.n_samples
 
     def __iter__(self) -> Iterator[Tensor]:
         """Return an iterator over the scaled weights."""
-        return iter(self.scaled_weights.clone())
+        return iter(self.scaled_weights)
 
     def __getitem__(self, index: int | slice | ArrayLike | Tensor) -> Tensor:
         """Return ``N p_i`` for the given sample indices: 1 is untouched, 0 is removed.
@@ -500,9 +462,13 @@ class Reweighter(torch.nn.Module):
 
         """
         if isinstance(index, slice):
-            return self.scaled_weights[index].clone()
-        i = self._index(index)
-        return self.scaled_weights.take(i.to(self.scaled_weights.device))
+            if self.blended is not None:
+                return self.blended[index].clone()
+            return self.shares.take(self.parts[index].long())
+        i = self._index(index).to(self.parts.device)
+        if self.blended is not None:
+            return self.blended.take(i)
+        return self.shares.take(self.parts.take(i).long())
 
     def _index(self, index: ArrayLike | Tensor) -> Tensor:
         """Return sample indices as int64, or raise a ValueError that names an unknown one."""
@@ -520,13 +486,6 @@ class Reweighter(torch.nn.Module):
         return i
 
 
-def _outcome(n_pruned: int, *, at_minimum: bool) -> ReweightOutcome:
-    """Return what an update did, from its counts and whether it cut at the smallest loss."""
-    if not n_pruned:
-        return ReweightOutcome.NOTHING_PRUNED
-    return ReweightOutcome.GAMMA_ZERO if at_minimum else ReweightOutcome.REWEIGHTED
-
-
 def _integers(index: ArrayLike) -> Tensor:
     """Return an index given as a number, a sequence or an array as int64, whatever its layout."""
     given = np.asarray(index)
@@ -536,11 +495,6 @@ def _integers(index: ArrayLike) -> Tensor:
     return torch.from_numpy(np.array(given, dtype=np.int64, order="C"))
 
 
-def _heavy(n_minimum: int, n_pruned: int) -> float:
-    """Return N p on I_min: one division of integers, rounded once, the same bits everywhere."""
-    return (n_minimum + n_pruned) / n_minimum
-
-
 @cache
 def _operations(device: str) -> ModuleType:
     """Return the loops for losses in main memory where numba can be imported, else plain torch."""
@@ -548,22 +502,6 @@ def _operations(device: str) -> ModuleType:
         with suppress(ImportError):
             return import_module("rrm_theory.reweight.compiled")
     return import_module("rrm_theory.reweight.plain")
-
-
-def _losses(losses: Tensor | ArrayLike, n: int, device: torch.device) -> Tensor:
-    """Return the losses in their float type, or in float64 if they are not floats of torch."""
-    given = losses if isinstance(losses, Tensor) else torch.from_numpy(loss_vector(losses))
-    if given.shape != (n,):
-        msg = f"losses must have shape ({n},), one per sample, got {tuple(given.shape)}."
-        raise ValueError(msg)
-    if given.dtype == torch.bool or given.dtype.is_complex:
-        msg = f"losses must be real numbers, got {given.dtype}."
-        raise ValueError(msg)
-    if not given.dtype.is_floating_point:
-        refuse_inexact_integers(given.tolist())
-    # Types that are shorter still embed exactly in float64.
-    dtype = given.dtype if given.dtype in order.INTEGERS else torch.float64
-    return given.detach().to(device=device, dtype=dtype)
 
 
 def _refuse(c: Tensor, lowest: int, highest: int) -> None:
@@ -579,10 +517,3 @@ def _refuse(c: Tensor, lowest: int, highest: int) -> None:
             i = int(beyond.int().argmax())
             msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
             raise ValueError(msg)
-
-
-def _refuse_infinite(lowest: int, dtype: torch.dtype, n: int) -> None:
-    """Raise a ValueError if all losses are +inf."""
-    if lowest == order.infinite_key(dtype):
-        msg = f"losses must hold a finite value, got only +inf ({n} of them)."
-        raise ValueError(msg)
