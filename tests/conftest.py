@@ -8,6 +8,10 @@ import torch
 from fixtures import stand_in_mnist
 from hypothesis import Phase, settings
 
+if not torch.cuda.is_available():
+    # To be set before Triton is imported.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 settings.register_profile("dev", deadline=None, max_examples=50)
 settings.register_profile("ci", deadline=None, max_examples=200, derandomize=True)
 settings.register_profile("deep", deadline=None, max_examples=5000)

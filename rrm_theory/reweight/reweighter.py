@@ -13,6 +13,7 @@ from contextlib import suppress
 from fractions import Fraction
 from functools import cache, partial
 from importlib import import_module
+from math import isnan
 from numbers import Integral, Real
 from types import ModuleType
 
@@ -30,10 +31,10 @@ from rrm_theory._checks import (
     positive,
     refuse_inexact_integers,
 )
-from rrm_theory._exact import samples_to_prune
+from rrm_theory._exact import exact_cut, samples_to_prune
 from rrm_theory.reweight import order
 from rrm_theory.reweight.parts import Part, shares
-from rrm_theory.reweight.reweighting import Reweighting, ReweightOutcome
+from rrm_theory.reweight.reweighting import LateReweighting, Reweighting, ReweightOutcome
 from rrm_theory.reweight.shards import Ranks, agree
 from rrm_theory.reweight.target import Losses, Target, by_level, by_moves, by_price
 
@@ -107,6 +108,7 @@ class Reweighter(torch.nn.Module):
     parts: Tensor
     shares: Tensor
     blended: Tensor | None
+    refused: Tensor
     recorded: Tensor | None
     times: Tensor | None
 
@@ -161,6 +163,9 @@ class Reweighter(torch.nn.Module):
             if not self.n_total:
                 msg = "n_samples must be positive on some rank, got 0 on all."
                 raise ValueError(msg)
+        # Raised on a GPU by losses that were refused, until the host looks.
+        self.register_buffer("refused", torch.zeros(2, dtype=torch.int64), persistent=False)
+        self._last: Reweighting | tuple[Tensor, torch.dtype] | None = None
         # What the pass in progress has recorded: a pass is repeated, not resumed.
         self.register_buffer("recorded", None, persistent=False)
         self.register_buffer("times", None, persistent=False)
@@ -204,9 +209,69 @@ class Reweighter(torch.nn.Module):
         if self.ranks is not None:
             return self._update_sharded(losses, self.ranks)
         c = self._losses(losses)
+        kernels = _kernels(c.device.type)
+        if kernels is not None and self.cap is None and self.budget is None:
+            return self._queue(kernels, c.contiguous())
         seen = Losses(_operations(c.device.type), order.bits(c), c.dtype)
         _refuse(c, seen.lowest, seen.highest)
-        return self._move(seen, self.parts)
+        self._last = self._move(seen, self.parts)
+        return self._last
+
+    def _queue(self, kernels: ModuleType, c: Tensor) -> Reweighting:
+        """Queue an update on the GPU, and return what can be asked about it later."""
+        gamma = self.gamma
+        price = None if gamma is None else c.new_full((1,), gamma, dtype=torch.float64)
+        k = 0 if gamma is not None else self._least_pruned()
+        # Triton launches on the current device.
+        with torch.cuda.device_of(c):  # type: ignore[no-untyped-call]
+            state: Tensor = kernels.update(
+                c, gamma=price, k=k, parts=self.parts, shares=self.shares, flag=self.refused
+            )
+            if self.blended is not None:
+                step = self.shares.new_full((1,), self.mu)
+                kernels.blend(state, self.parts, self.shares, step, self.blended)
+        self._last = (state, c.dtype)
+        return LateReweighting(partial(self._look, state, c.dtype))
+
+    def _look(self, state: Tensor, dtype: torch.dtype) -> Reweighting:
+        """Wait for the GPU, and return what an update did, or raise if losses were refused."""
+        *found, refused, refused_key = torch.cat([state, self.refused]).tolist()
+        if refused:
+            self.refused.zero_()
+            if refused < 0:
+                raise ValueError(_all_infinite(self.n_samples))
+            raise ValueError(_refusal(refused - 1, order.value(refused_key, dtype)))
+        lowest, cut, n_minimum, n_pruned, written = found[:5]
+        minimum, threshold = order.value(lowest, dtype), float("nan")
+        if not written:
+            n_pruned = 0
+        elif self.gamma is None:
+            threshold = order.value(cut, dtype)
+        else:
+            threshold = exact_cut(minimum, self.gamma)[0]
+        at_minimum = self.gamma is None and threshold == minimum
+        return Reweighting(
+            minimum=minimum,
+            threshold=threshold,
+            n_samples=self.n_samples,
+            n_minimum=n_minimum,
+            n_pruned=n_pruned,
+            freed_mass=Fraction(n_pruned, self.n_samples),
+            outcome=_outcome(n_pruned, exists=bool(written), at_minimum=at_minimum),
+        )
+
+    def latest(self) -> Reweighting | None:
+        """Return what the latest update saw and did; None before the first.
+
+        On a GPU it is read from there now: also from an update that a captured graph repeats.
+
+        Raises
+        ------
+        ValueError
+            On a GPU, if an update since the last look was refused; its weights are as before.
+
+        """
+        return self._look(*self._last) if isinstance(self._last, tuple) else self._last
 
     def _update_sharded(
         self, losses: Tensor | ArrayLike, ranks: Ranks, refusal: ValueError | None = None
@@ -224,14 +289,14 @@ class Reweighter(torch.nn.Module):
         asked = (self.gamma, self.contamination, self.budget, self.cap, self.mu, self.shares.dtype)
         seen = agree(ranks, asked, do, c, ends, refusal)
         # Other ranks may yet be lost; the weights are then as before.
-        return self._move(seen, torch.empty_like(self.parts))
+        self._last = self._move(seen, torch.empty_like(self.parts))
+        return self._last
 
     def _move(self, losses: Losses, parts: Tensor) -> Reweighting:
         """Set the weights by what can be asked about the losses, and return what was done."""
         infinite = order.infinite_key(losses.dtype)
         if losses.lowest == infinite:
-            msg = f"losses must hold a finite value, got only +inf ({self.n_total} of them)."
-            raise ValueError(msg)
+            raise ValueError(_all_infinite(self.n_total))
         target = self._target(losses)
         report = partial(Reweighting, minimum=losses.minimum, n_samples=self.n_total)
         if target is None:
@@ -240,7 +305,7 @@ class Reweighter(torch.nn.Module):
                 n_minimum=losses.count(order.largest_equal(losses.lowest), infinite)[0],
                 n_pruned=0,
                 freed_mass=Fraction(0),
-                outcome=ReweightOutcome.NO_LEVEL,
+                outcome=_outcome(0, exists=False, at_minimum=False),
             )
         sizes = losses.mark(target.cuts, parts)
         n_pruned = sizes[-1]
@@ -259,10 +324,8 @@ class Reweighter(torch.nn.Module):
         at_minimum = self.contamination is not None and target.threshold == losses.minimum
         if losses.highest == infinite and target.cuts.pruned >= infinite:
             outcome = ReweightOutcome.INFINITE
-        elif not moved:
-            outcome = ReweightOutcome.NOTHING_PRUNED
         else:
-            outcome = ReweightOutcome.GAMMA_ZERO if at_minimum else ReweightOutcome.REWEIGHTED
+            outcome = _outcome(moved, exists=True, at_minimum=at_minimum)
         return report(
             threshold=target.threshold,
             n_minimum=n_minimum,
@@ -281,12 +344,16 @@ class Reweighter(torch.nn.Module):
             return by_price(losses, self.gamma)
         if self.gamma is not None:
             return by_moves(losses, price=Fraction(self.gamma), most=None, room=room)
-        assert self.contamination is not None
-        target = by_level(losses, samples_to_prune(self.contamination, self.n_total))
+        target = by_level(losses, self._least_pruned())
         if target is None or room is None:
             return target
         price = Fraction(target.threshold) - Fraction(losses.minimum)
         return by_moves(losses, price=price, most=None, room=room)
+
+    def _least_pruned(self) -> int:
+        """Return K, how many samples the contamination asks to prune at least."""
+        assert self.contamination is not None
+        return samples_to_prune(self.contamination, self.n_total)
 
     def _losses(self, losses: Tensor | ArrayLike) -> Tensor:
         """Return the losses in their float type, or in float64 if they are not floats of torch."""
@@ -486,6 +553,15 @@ class Reweighter(torch.nn.Module):
         return i
 
 
+def _outcome(moved: int | Fraction, *, exists: bool, at_minimum: bool) -> ReweightOutcome:
+    """Return what an update did: whether mass moved, a level exists, and it is the minimum."""
+    if not exists:
+        return ReweightOutcome.NO_LEVEL
+    if not moved:
+        return ReweightOutcome.NOTHING_PRUNED
+    return ReweightOutcome.GAMMA_ZERO if at_minimum else ReweightOutcome.REWEIGHTED
+
+
 def _integers(index: ArrayLike) -> Tensor:
     """Return an index given as a number, a sequence or an array as int64, whatever its layout."""
     given = np.asarray(index)
@@ -493,6 +569,15 @@ def _integers(index: ArrayLike) -> Tensor:
         msg = f"index must hold integers, got {given.dtype}."
         raise ValueError(msg)
     return torch.from_numpy(np.array(given, dtype=np.int64, order="C"))
+
+
+@cache
+def _kernels(device: str) -> ModuleType | None:
+    """Return the kernels for losses on a GPU where Triton can be imported."""
+    if device == "cuda":
+        with suppress(ImportError):
+            return import_module("rrm_theory.reweight.kernels")
+    return None
 
 
 @cache
@@ -506,14 +591,22 @@ def _operations(device: str) -> ModuleType:
 
 def _refuse(c: Tensor, lowest: int, highest: int) -> None:
     """Raise a ValueError if a loss is NaN or out of range."""
-    infinite = order.infinite_key(c.dtype)
-    if highest > infinite or lowest < -1 - infinite:
-        msg = f"losses must not be NaN, got nan at index {int(torch.isnan(c).int().argmax())}."
-        raise ValueError(msg)
-    limit = order.largest_key(LARGEST, c.dtype)
-    if lowest < -1 - limit or (highest > limit and limit < infinite):
-        beyond = (c.abs().double() > LARGEST) & (c != torch.inf)
-        if beyond.any():
-            i = int(beyond.int().argmax())
-            msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
-            raise ValueError(msg)
+    infinite, limit = order.infinite_key(c.dtype), order.largest_key(LARGEST, c.dtype)
+    bad = torch.isnan(c) if highest > infinite or lowest < -1 - infinite else None
+    if bad is None and (lowest < -1 - limit or (highest > limit and limit < infinite)):
+        bad = (c.abs().double() > LARGEST) & (c != torch.inf)
+    if bad is not None and bad.any():
+        i = int(bad.int().argmax())
+        raise ValueError(_refusal(i, float(c[i])))
+
+
+def _refusal(index: int, loss: float) -> str:
+    """Return why a loss is refused."""
+    if isnan(loss):
+        return f"losses must not be NaN, got nan at index {index}."
+    return f"losses must lie in [-2^960, 2^960] or be +inf, got {loss} at index {index}."
+
+
+def _all_infinite(n: int) -> str:
+    """Return why losses without a finite one are refused."""
+    return f"losses must hold a finite value, got only +inf ({n} of them)."

@@ -67,12 +67,29 @@ class LateReweighting(Reweighting):
     def __init__(self, look: Callable[[], Reweighting]) -> None:
         object.__setattr__(self, "_look", look)
 
+    def _settle(self) -> Reweighting:
+        """Look, and become what was seen."""
+        seen = object.__getattribute__(self, "_look")()
+        state = object.__getattribute__(self, "__dict__")
+        state.clear()
+        state.update(vars(seen))
+        object.__setattr__(self, "__class__", Reweighting)
+        return self
+
     def __getattribute__(self, name: str) -> Any:
-        """Look, and be what was seen."""
-        if not name.startswith("__"):
-            seen = vars(object.__getattribute__(self, "_look")())
-            state = object.__getattribute__(self, "__dict__")
-            state.clear()
-            state.update(seen)
-            object.__setattr__(self, "__class__", Reweighting)
-        return object.__getattribute__(self, name)
+        """Return what was seen; Python's own names ask nothing."""
+        if name.startswith("_"):
+            return object.__getattribute__(self, name)
+        return getattr(self._settle(), name)
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether two updates saw and did the same."""
+        return self._settle() == other
+
+    def __hash__(self) -> int:
+        """Return a hash of what was seen."""
+        return hash(self._settle())
+
+    def __repr__(self) -> str:
+        """Return what was seen."""
+        return repr(self._settle())
