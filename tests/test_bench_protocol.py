@@ -57,20 +57,91 @@ def test_the_reweight_suite_runs_and_prints(monkeypatch, capsys):
 
     from experiments.bench import reweight
 
-    monkeypatch.setattr(reweight, "_highs", lambda _: None)
     monkeypatch.setattr(reweight.torch, "compile", lambda function: function)
-    for name, size in (("N_SMALL", 500), ("N_LARGE", 2000), ("N_AWKWARD", 1001)):
+    sizes = {"N_TABLE_8": 300, "N_SMALL": 500, "N_LARGE": 2000, "N_AWKWARD": 1001}
+    for name, size in sizes.items():
         monkeypatch.setattr(reweight, name, size)
     outcome = SUITES["reweight"]()
     assert outcome["table8"]["times_faster_than_the_paper"] > 1
-    fixed, level = outcome["large"]
+    fixed, level, selection, *_ = outcome["large"]
     assert {one["peer"] for one in fixed["timings"]} >= {"copy", "Reweighter", "eager torch", "A/A"}
-    assert set(level["times_faster"]) == {"np.partition"}
+    whats = [[target["what"] for target in one["targets"]] for one in (fixed, level, selection)]
+    assert whats == [
+        ["copies", "times faster than eager torch"],
+        ["copies", "times faster than torch.kthvalue"],
+        ["copies", "times faster than np.partition"],
+    ]
+    assert len(outcome["families"]) == 10
     assert outcome["awkward"] == {"n": 1001, "pruned": 401, "met": True}
     print_benchmark("reweight", outcome, Console(width=200))
     printed = capsys.readouterr().out
-    assert "One re-weighting, N = 18,623" in printed
+    assert "One re-weighting, N = 300" in printed
     assert "Fixed gamma, N = 2,000" in printed
+    assert "times faster than np.partition, target at least 4, met:" in printed
+    assert "Zeros of both signs losses" in printed
+
+
+def test_the_gpu_suite_on_a_cpu(monkeypatch, capsys):
+    """All but the graph, which needs a GPU: the same peers, with limits of their own."""
+    from rich.console import Console
+
+    from experiments.bench import reweight
+
+    real = {name: getattr(reweight, name) for name in ("_gamma", "_contamination")}
+    monkeypatch.setattr(reweight.torch, "compile", lambda function: function)
+    monkeypatch.setattr(reweight, "N_GPU", 2000)
+    monkeypatch.setattr(reweight, "losses", lambda n, _, real=reweight.losses: real(n))
+    monkeypatch.setattr(reweight, "_pair", lambda n, _, real=reweight._pair: real(n))
+    monkeypatch.setattr(reweight, "_waiting", lambda _: lambda: None)
+    monkeypatch.setattr(reweight, "_graph", lambda: real["_gamma"]("cuda"))
+    outcome = reweight.reweight_gpu()
+    assert [len(one["targets"]) for one in outcome["large"]] == [3, 3, 3]
+    assert "torch.kthvalue" not in {one["peer"] for one in outcome["large"][1]["timings"]}
+    print_benchmark("reweight_gpu", outcome, Console(width=200))
+    assert "times faster than torch.compile, target at least 1.25" in capsys.readouterr().out
+
+
+def test_a_wrong_weight_is_noticed():
+    """The check of every round sees it, and leaves nothing behind that could be taken for right."""
+    from experiments.bench import reweight
+
+    c = reweight.losses(50)
+    rw, _ = reweight._pair(50)
+    check = reweight._checking(rw, c, reweight.eager(c, reweight.GAMMA))
+    rw.update(c)
+    check()
+    with pytest.raises((AssertionError, RuntimeError, IndexError)):
+        check()
+    rw.update(c)
+    rw.parts[3] = 4
+    with pytest.raises(AssertionError, match="Tensor-likes are not"):
+        check()
+
+
+def test_targets_say_whether_they_are_met():
+    """At most, or at least."""
+    from experiments.bench import reweight
+
+    assert reweight._target("copies", 1.4, at_most=1.35)["met"] is False
+    assert reweight._target("times faster", 5.0, 5.0)["met"] is True
+
+
+def test_every_round_is_checked(clock):
+    """And a GPU is waited for before the clock is read."""
+    seen = []
+
+    def one():
+        clock[0] += 1
+
+    protocol.interleave(
+        {"one": one},
+        reference="one",
+        rounds=3,
+        check=lambda: seen.append("check"),
+        wait=lambda: seen.append("wait"),
+    )
+    # Once to see how long it takes, then three rounds; against itself too; at both ends.
+    assert (seen.count("check"), seen.count("wait")) == (3, 2 * 2 * (1 + 3))
 
 
 def test_the_committed_theory_benchmark_meets_its_targets():

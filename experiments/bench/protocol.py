@@ -38,33 +38,56 @@ class Timing:
 
 
 def interleave(
-    peers: dict[str, Callable[[], object]], *, reference: str, rounds: int = ROUNDS
+    peers: dict[str, Callable[[], object]],
+    *,
+    reference: str,
+    rounds: int = ROUNDS,
+    check: Callable[[], object] = lambda: None,
+    wait: Callable[[], object] = lambda: None,
 ) -> list[Timing]:
-    """Return a timing per peer, and one of the reference against itself, named "A/A"."""
+    """Return a timing per peer, and one of the reference against itself, named "A/A".
+
+    Parameters
+    ----------
+    peers
+        What is timed, by name.
+    reference
+        The peer that others are multiples of.
+    rounds
+        How often each has its turn.
+    check
+        Called after every round, off the clock: to look at what the peers wrote.
+    wait
+        Called before the clock is read: to wait for a GPU.
+
+    """
     contestants = peers | {"A/A": peers[reference]}
-    repeats = {name: _repeats(call) for name, call in contestants.items()}
+    repeats = {name: _repeats(call, wait) for name, call in contestants.items()}
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     rng = np.random.default_rng(0)
     for _ in range(rounds):
         # Whoever follows a heavy peer finds cold caches, so the order is drawn anew.
         for name in rng.permutation(list(contestants)).tolist():
-            seconds[name].append(_time(contestants[name], repeats[name]))
+            seconds[name].append(_time(contestants[name], repeats[name], wait))
+        check()
     base = np.array(seconds[reference])
     return [_timing(name, np.array(spent), base) for name, spent in seconds.items()]
 
 
-def _repeats(call: Callable[[], object]) -> int:
+def _repeats(call: Callable[[], object], wait: Callable[[], object]) -> int:
     """Return how many calls make a round, after one to warm up."""
     call()
-    once = _time(call, 1)
+    once = _time(call, 1, wait)
     return max(1, int(np.ceil(LEAST_SECONDS / max(once, 1e-9))))
 
 
-def _time(call: Callable[[], object], repeats: int) -> float:
+def _time(call: Callable[[], object], repeats: int, wait: Callable[[], object]) -> float:
     """Return the mean seconds of a call."""
+    wait()
     start = time.perf_counter()
     for _ in range(repeats):
         call()
+    wait()
     return (time.perf_counter() - start) / repeats
 
 

@@ -38,20 +38,32 @@ def _peers(outcome: dict[str, Any]) -> Grid:
 
 def _reweight(outcome: dict[str, Any]) -> RenderableType:
     """Return re-weighting at all sizes, and what was to be reached."""
-    small, awkward = outcome["small"], outcome["awkward"]
-    lines = [
-        f"N = 50,000: target {1e3 * small['target_seconds']:.1f} ms, met: {_yes(small['met'])}",
+    awkward = outcome["awkward"]
+    return Group(
+        _against_targets([outcome["table8"], outcome["small"], *outcome["large"]]),
+        _families(outcome["families"]),
         f"Selection at N = {awkward['n']:,}: exact: {_yes(awkward['met'])}",
+    )
+
+
+def _against_targets(outcomes: list[dict[str, Any]]) -> RenderableType:
+    """Return timings, and what was to be reached."""
+    lines = [
+        f"{one['title']}: {target['found']:.2f} {target['what']}, target {target['relation']} "
+        f"{target['target']:g}, met: {_yes(target['met'])}"
+        for one in outcomes
+        for target in one.get("targets", [])
     ]
-    for one in outcome["large"]:
-        faster = ", ".join(f"{x:.1f} times {peer}" for peer, x in one["times_faster"].items())
-        limits = ", ".join(f"{x:g} ({peer})" for peer, x in one["targets"].items())
-        lines.append(
-            f"{one['title']}: {one['copies']:.2f} copies, faster than {faster}; "
-            f"targets {limits}, met: {_yes(one['met'])}"
-        )
-    tables = [outcome["table8"], small, *outcome["large"]]
-    return Group(*map(_peers, tables), *lines)
+    return Group(*map(_peers, outcomes), *lines)
+
+
+def _families(outcomes: list[dict[str, Any]]) -> Grid:
+    """Return how many copies an update takes, for losses of all kinds."""
+    grid = Grid("losses", "gamma", "contamination", title="Copies, by kind of losses")
+    for one in outcomes:
+        ratios = {timing["peer"]: timing["ratio"] for timing in one["timings"]}
+        grid.add_row(one["title"], *(f"{ratios[name]:.2f}" for name in ("gamma", "contamination")))
+    return grid
 
 
 def _table8(outcome: dict[str, Any]) -> Grid:
@@ -123,4 +135,10 @@ def _yes(met: bool) -> str:
     return "yes" if met else "no"
 
 
-_SHOW = {"reweight": _reweight, "step": _peers, "table8": _table8, "theory": _theory}
+_SHOW = {
+    "reweight": _reweight,
+    "reweight_gpu": lambda outcome: _against_targets(outcome["large"]),
+    "step": _peers,
+    "table8": _table8,
+    "theory": _theory,
+}

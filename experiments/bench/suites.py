@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor
 
-from experiments.bench.reweight import reweight, timed
+from experiments.bench.reweight import reweight, reweight_gpu, timed
 from experiments.bench.theory import theory
 from experiments.catalogue import TABLES
 from experiments.models import MLP
@@ -92,3 +92,5 @@ SUITES: dict[str, Callable[[], dict[str, Any]]] = {
     "table8": table8,
     "theory": theory,
 }
+if torch.cuda.is_available():
+    SUITES["reweight_gpu"] = reweight_gpu
