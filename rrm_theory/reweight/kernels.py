@@ -21,7 +21,7 @@ from rrm_theory.reweight.parts import Part
 # Samples that one program of a kernel handles at a time.
 TILE = 4096
 # Numbers that the kernels with one program reduce at a time.
-CHUNK = 1024
+CHUNK = 4096
 # A histogram resolves eight bits of a key; its programs share the tiles.
 DIGIT = 8
 PROGRAMS = 1024
