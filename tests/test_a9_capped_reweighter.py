@@ -7,7 +7,14 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strategies import contaminations, gammas, losses, losses_with_infinities
+from strategies import (
+    contaminations,
+    gammas,
+    losses,
+    losses_next_to_the_cut,
+    losses_with_infinities,
+)
+from test_reweight_operations import float_losses
 
 from rrm_theory import capped_relax, contamination_gamma, trimmed_risk
 from rrm_theory.reweight import Reweighter, ReweightOutcome, plain
@@ -53,6 +60,37 @@ def test_a_budget(c, budget, cap):
     r = trimmed_risk(c, budget=budget, cap=cap)
     assert_same(rw, update, r, len(c))
     assert (update.outcome is ReweightOutcome.INFINITE) == (r.value == np.inf)
+
+
+@given(float_losses(most=12), gammas | st.floats(1e-6, 20), caps)
+@example(torch.tensor([-0.0, 0.0, 5.0, -0.0]), 1.0, Fraction(4, 3))
+@example(torch.tensor([0.0, -0.0, 5.0, 5.0], dtype=torch.float64), 1.0, Fraction(4, 3))
+@example(torch.tensor([-7.0, -7.0, -0.0, 0.0]), 1.0, Fraction(5, 4))
+def test_a_cap_with_zeros_of_both_signs_subnormal_and_huge_losses(c, gamma, cap):
+    """All of them embed exactly in float64, where capped_relax solves the same problem."""
+    rw = Reweighter(len(c), gamma=gamma, cap=cap, dtype=torch.float64)
+    exact = c.double().numpy()
+    assert_same(rw, rw.update(c), capped_relax(exact, gamma=gamma, cap=cap), len(c))
+
+
+@given(float_losses(most=12), budgets, st.none() | caps)
+@example(torch.tensor([-7.0, -0.0, 0.0, 0.0]), 0.5, None)
+@example(torch.tensor([-7.0, 0.0, -0.0, -0.0]), 0.5, None)
+@example(torch.tensor([-0.0, 0.0, 3.0]), 0.25, Fraction(5, 4))
+@example(torch.tensor([0.0, -0.0, 3.0]), 0.25, Fraction(5, 4))
+def test_a_budget_with_zeros_of_both_signs_subnormal_and_huge_losses(c, budget, cap):
+    """Likewise."""
+    rw = Reweighter(len(c), budget=budget, cap=cap, dtype=torch.float64)
+    exact = c.double().numpy()
+    assert_same(rw, rw.update(c), trimmed_risk(exact, budget=budget, cap=cap), len(c))
+
+
+@given(losses_next_to_the_cut(), caps)
+def test_the_cut_of_the_search_is_exact(problem, cap):
+    """Losses within two floats of c_min + gamma move as capped_relax moves them."""
+    c, gamma = problem
+    rw = Reweighter(len(c), gamma=gamma, cap=cap, dtype=torch.float64)
+    assert_same(rw, rw.update(c), capped_relax(c, gamma=gamma, cap=cap), len(c))
 
 
 @given(losses, contaminations, caps)

@@ -154,12 +154,14 @@ def test_selection_by_histograms(losses, data):
     asked = []
 
     def histogram(shift, digit, prefix):
-        asked.append(shift)
+        asked.append(digit)
         return plain.histogram(bits, min(keys), shift, digit, prefix)
 
     found = order.kth_largest(histogram, min(keys), max(keys), rank)
     assert found == sorted(keys, reverse=True)[rank - 1]
-    assert len(asked) <= {16: 1, 32: 2, 64: 3}[order.width(losses.dtype)]
+    width = order.width(losses.dtype)
+    assert len(asked) <= {16: 1, 32: 2, 64: 3}[width]
+    assert all(digit <= {16: 16, 32: 16, 64: 22}[width] for digit in asked)
 
 
 @given(float_losses(), st.sampled_from([torch.float32, torch.float64]), st.floats(0.01, 1))

@@ -204,6 +204,14 @@ def test_gamma_zero_is_a_named_outcome():
     assert rw[:].tolist() == [4, 0, 0, 0]
 
 
+def test_a_price_that_rounds_to_nothing_is_still_a_price():
+    """1 + 2^-60 rounds down to 1, the minimum itself; gamma is not zero."""
+    rw = Reweighter(2, gamma=2.0**-60)
+    update = rw.update([1.0, 1.0 + 2.0**-52])
+    assert update.threshold == update.minimum == 1
+    assert update.outcome is ReweightOutcome.REWEIGHTED
+
+
 @pytest.mark.parametrize(
     ("c", "message"),
     [

@@ -139,7 +139,10 @@ def agree(
         msg = "losses of another rank were refused; it says why."
         raise ValueError(msg)
     if same != ~other or kind != ~other_kind:
-        msg = "the ranks must agree about gamma, contamination, step and types, and do not."
+        msg = (
+            "the ranks must agree about gamma, contamination, budget, cap, step and types, and "
+            "do not."
+        )
         raise ValueError(msg)
     dtype = list(order.INTEGERS)[kind]
     return ShardedLosses(do, order.bits(losses.to(dtype)), dtype, ranks, (lowest, ~above))
