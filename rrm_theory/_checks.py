@@ -38,17 +38,10 @@ def loss_vector(losses: ArrayLike) -> Vector:
         represent.
 
     """
-    given = _array(losses, "losses")
-    if given.ndim != 1 or given.size == 0:
-        msg = f"losses must be a non-empty vector, got shape {given.shape}."
+    c = exact_vector(losses)
+    if c.size == 0:
+        msg = f"losses must be a non-empty vector, got shape {c.shape}."
         raise ValueError(msg)
-    if given.dtype.kind not in "fiu":
-        msg = f"losses must be real numbers, got dtype {given.dtype}."
-        raise ValueError(msg)
-    if given.dtype.kind in "iu":
-        refuse_inexact_integers(given.tolist())
-    # Byte order and layout are made plain, so that other libraries can take the result.
-    c = np.ascontiguousarray(given, dtype=np.float64)
     if np.isnan(c).any():
         msg = f"losses must not be NaN, got nan at index {int(np.isnan(c).argmax())}."
         raise ValueError(msg)
@@ -60,8 +53,25 @@ def loss_vector(losses: ArrayLike) -> Vector:
         i = int(out_of_range.argmax())
         msg = f"losses must lie in [-2^960, 2^960] or be +inf, got {c[i]} at index {i}."
         raise ValueError(msg)
-    if (c != given).any():
-        i = int((c != given).argmax())
+    return c
+
+
+def exact_vector(losses: ArrayLike) -> Vector:
+    """Return any real numbers as a float64 vector, or raise a ValueError if one does not fit."""
+    given = _array(losses, "losses")
+    if given.ndim != 1:
+        msg = f"losses must be a vector, got shape {given.shape}."
+        raise ValueError(msg)
+    if given.dtype.kind not in "fiu":
+        msg = f"losses must be real numbers, got dtype {given.dtype}."
+        raise ValueError(msg)
+    if given.dtype.kind in "iu":
+        refuse_inexact_integers(given.tolist())
+    # Byte order and layout are made plain, so that other libraries can take the result.
+    c = np.ascontiguousarray(given, dtype=np.float64)
+    inexact = (c != given) & ~np.isnan(c)
+    if inexact.any():
+        i = int(inexact.argmax())
         msg = f"losses must be exact in float64, got {given[i]!r} at index {i}."
         raise ValueError(msg)
     return c

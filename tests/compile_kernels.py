@@ -28,8 +28,8 @@ def compiled(function, types, constants):
         signature={name: types.get(name, "constexpr") for name in names},
         constexprs={(names.index(name),): value for name, value in constants.items()},
     )
-    options = {"enable_fp_fusion": False}
-    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"]
+    gpu = GPUTarget("cuda", 90, 32)
+    return triton.compile(source, target=gpu, options=kernels.OPTIONS).asm["ptx"]
 
 
 def report(function, types, constants):
@@ -57,13 +57,14 @@ def main():
 def losses(dtype, numbers):
     """Compile what reads losses."""
     width = order.width(dtype)
-    types = {"bits": POINTERS[width], "parts": "*u8", "price": "*fp64"} | numbers
+    types = {"bits": POINTERS[width], "parts": "*u8"} | numbers
     ends = {"INFINITE": order.infinite_key(dtype), "LIMIT": order.infinite_key(dtype) - 1}
     tile, chunk = {"TILE": kernels.TILE}, {"CHUNK": kernels.CHUNK}
     report(kernels._scan, types, ends | {"WIDTH": width} | tile)
     for mode in ("price", "level", "finite"):
         constants = {"INFINITE": ends["INFINITE"], "WIDTH": width, "MODE": mode} | chunk
-        report(kernels._decide, types, constants | {"KIND": str(dtype).split(".")[1]})
+        given = {"given": "*fp64" if mode == "price" else "*i64"}
+        report(kernels._decide, types | given, constants | {"KIND": str(dtype).split(".")[1]})
     report(kernels._mark, types, {"WIDTH": width} | tile)
     for shift in range(0, width, kernels.DIGIT):
         digit = {"WIDTH": width, "SHIFT": shift, "DIGIT": kernels.DIGIT}

@@ -26,8 +26,10 @@ budgets = st.integers(0, 15).map(lambda k: k / 16) | st.fractions(0, Fraction(31
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
-def assert_same(rw, update, solution, n):
+def assert_same(rw, update, solution, c):
     """N p from the same fractions, the moved mass exact, the pruned set that of weights 0."""
+    n = len(c)
+    assert update.n_minimum == int((c == c.min()).sum())
     assert update.freed_mass == solution.moved
     # Both round N p or p once, and one of them divides or multiplies by N.
     assert rw[:].tolist() == pytest.approx((n * solution.weights).tolist(), rel=2.0**-51, abs=0)
@@ -43,7 +45,7 @@ def test_a_cap_at_a_price(c, gamma, cap):
     rw = Reweighter(len(c), gamma=gamma, cap=cap, dtype=torch.float64)
     update = rw.update(c)
     r = capped_relax(c, gamma=gamma, cap=cap)
-    assert_same(rw, update, r, len(c))
+    assert_same(rw, update, r, c)
     if cap > 1:
         assert (rw[:] == float(cap)).tolist() == r.filled.tolist()
     assert (update.outcome is ReweightOutcome.INFINITE) == (r.value == np.inf)
@@ -58,7 +60,7 @@ def test_a_budget(c, budget, cap):
     rw = Reweighter(len(c), budget=budget, cap=cap, dtype=torch.float64)
     update = rw.update(c)
     r = trimmed_risk(c, budget=budget, cap=cap)
-    assert_same(rw, update, r, len(c))
+    assert_same(rw, update, r, c)
     assert (update.outcome is ReweightOutcome.INFINITE) == (r.value == np.inf)
 
 
@@ -70,7 +72,7 @@ def test_a_cap_with_zeros_of_both_signs_subnormal_and_huge_losses(c, gamma, cap)
     """All of them embed exactly in float64, where capped_relax solves the same problem."""
     rw = Reweighter(len(c), gamma=gamma, cap=cap, dtype=torch.float64)
     exact = c.double().numpy()
-    assert_same(rw, rw.update(c), capped_relax(exact, gamma=gamma, cap=cap), len(c))
+    assert_same(rw, rw.update(c), capped_relax(exact, gamma=gamma, cap=cap), c)
 
 
 @given(float_losses(most=12), budgets, st.none() | caps)
@@ -82,7 +84,7 @@ def test_a_budget_with_zeros_of_both_signs_subnormal_and_huge_losses(c, budget, 
     """Likewise."""
     rw = Reweighter(len(c), budget=budget, cap=cap, dtype=torch.float64)
     exact = c.double().numpy()
-    assert_same(rw, rw.update(c), trimmed_risk(exact, budget=budget, cap=cap), len(c))
+    assert_same(rw, rw.update(c), trimmed_risk(exact, budget=budget, cap=cap), c)
 
 
 @given(losses_next_to_the_cut(), caps)
@@ -90,7 +92,7 @@ def test_the_cut_of_the_search_is_exact(problem, cap):
     """Losses within two floats of c_min + gamma move as capped_relax moves them."""
     c, gamma = problem
     rw = Reweighter(len(c), gamma=gamma, cap=cap, dtype=torch.float64)
-    assert_same(rw, rw.update(c), capped_relax(c, gamma=gamma, cap=cap), len(c))
+    assert_same(rw, rw.update(c), capped_relax(c, gamma=gamma, cap=cap), c)
 
 
 @given(losses, contaminations, caps)
@@ -104,9 +106,10 @@ def test_a_cap_at_a_contamination(c, contamination, cap):
     elif level.level > c.min():
         # Eighths: the difference is exact.
         r = capped_relax(c, gamma=level.level - c.min(), cap=cap)
-        assert_same(rw, update, r, len(c))
+        assert_same(rw, update, r, c)
     else:
-        assert_same(rw, update, trimmed_risk(c, budget=Fraction(99, 100), cap=cap), len(c))
+        assert_same(rw, update, trimmed_risk(c, budget=Fraction(99, 100), cap=cap), c)
+        assert (update.outcome is ReweightOutcome.GAMMA_ZERO) == (update.freed_mass > 0)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -150,6 +153,13 @@ def test_the_threshold_separates(c, budget, cap):
     rw = Reweighter(len(c), budget=budget, cap=cap)
     update = rw.update(c)
     assert rw.pruned.tolist() == (c > update.threshold).tolist()
+
+
+def test_a_cap_beyond_all_floats():
+    """It is only a number that nobody's weight reaches."""
+    rw = Reweighter(3, gamma=1.0, cap=Fraction(10**400))
+    assert rw.update([0.0, 1.0, 5.0]).freed_mass == Fraction(1, 3)
+    assert rw[:].tolist() == [2, 1, 0]
 
 
 def test_every_part_by_hand():

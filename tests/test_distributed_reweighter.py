@@ -169,6 +169,20 @@ def test_batches_are_recorded_on_every_rank(tmp_path):
     assert [answer[1:] for answer in (first, second, empty)] == [(1, [2, 1]), (1, [1, 0]), (1, [])]
 
 
+def arrays(rank, world):
+    """Hold an empty array, one of infinities, and one with a loss to keep."""
+    del world
+    shard = [[], [math.inf, math.inf], [0.0]][rank]
+    rw = Reweighter(len(shard), gamma=1.0, group=dist.group.WORLD)
+    return rw.update(np.array(shard)).n_pruned, rw.scaled_weights.tolist()
+
+
+def test_a_shard_need_not_be_what_all_data_must(tmp_path):
+    """Arrays as tensors: only all of them together need a finite loss."""
+    found = on_ranks(arrays, 3, tmp_path)
+    assert list(found.values()) == [(2, []), (2, [0, 0]), (2, [3])]
+
+
 def other_type(rank, world):
     """Bring losses of another type on each rank."""
     del world

@@ -70,6 +70,10 @@ def test_a_price(losses, gamma, dtype):
 )
 @example(torch.float32, 0.0, 0.1, 0)
 @example(torch.float16, 60000.0, 6000.0, 0)
+# The sum is 2^-80 below a float, and so is that loss above the sum; or above, and it is not.
+@example(torch.float64, 1.0, 2.0**-52 * (1 - 2.0**-28), 0)
+@example(torch.float64, 1.0, 2.0**-52 * (1 + 2.0**-28), 0)
+@example(torch.float64, -(2.0**960), 2.0**960, 0)
 def test_the_cut_is_exact(dtype, minimum, gamma, steps):
     """Losses next to c_min + gamma in their own type; the sum may be beyond it."""
     lowest = torch.tensor(minimum, dtype=dtype)
@@ -128,6 +132,31 @@ def test_a_refusal_is_heard_of_at_the_next_look(losses, message, settings):
     with pytest.raises(ValueError, match=message):
         update.n_pruned  # noqa: B018
     assert update.n_pruned == rw.latest().n_pruned >= 1
+
+
+def test_a_refused_update_never_looks_like_another_outcome():
+    """Its own report says so whenever it is asked; the others' only once, and the first refusal."""
+    rw = Reweighter(3, gamma=1.0).to(DEVICE)
+    good = queued(rw, torch.tensor([0.0, 0.5, 9.0]))
+    first = queued(rw, torch.tensor([0.0, math.nan, 1.0]))
+    second = queued(rw, torch.tensor([-math.inf, 0.0, 1.0]))
+    with pytest.raises(ValueError, match="got nan at index 1"):
+        good.minimum  # noqa: B018
+    assert good.n_pruned == 1
+    for _ in range(2):
+        with pytest.raises(ValueError, match="got nan at index 1"):
+            first.outcome  # noqa: B018
+        with pytest.raises(ValueError, match="got -inf at index 0"):
+            second.outcome  # noqa: B018
+        with pytest.raises(ValueError, match="got -inf at index 0"):
+            rw.latest()
+    assert rw[:].tolist() == [2, 1, 0]
+
+
+def test_the_range_of_losses_is_closed():
+    """-2^960 and 2^960 are in it."""
+    losses = torch.tensor([2.0**960, -(2.0**960), 0.0], dtype=torch.float64)
+    assert_same(*pair(losses, gamma=1.0))
 
 
 class NoLook(TorchDispatchMode):

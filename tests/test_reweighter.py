@@ -217,6 +217,8 @@ def test_a_price_that_rounds_to_nothing_is_still_a_price():
     [
         ([0.0, 1.0], r"losses must have shape \(3,\), one per sample, got \(2,\)"),
         ([0.0, np.nan, 1.0], r"losses must not be NaN, got nan at index 1"),
+        ([0.0, 1.0, np.copysign(np.nan, -1)], r"losses must not be NaN, got nan at index 2"),
+        (torch.tensor([1.0, -torch.nan, 0.0]), r"losses must not be NaN, got nan at index 1"),
         ([np.inf] * 3, r"losses must hold a finite value, got only \+inf \(3 of them\)"),
         ([0.0, 1.0, -np.inf], r"got -inf at index 2"),
         ([0, 0, 2**53 + 1], r"exact in float64, got the integer 9007199254740993 at index 2"),
@@ -251,6 +253,11 @@ def test_bad_losses_leave_the_weights_alone(c, message):
         ({"n_samples": 2, "gamma": 1.0, "budget": 0.1}, "exactly one .* got .* budget=0.1"),
         ({"n_samples": 2, "budget": 1.0}, r"budget must lie in \[0, 1\), got 1.0"),
         ({"n_samples": 2, "gamma": 1.0, "cap": 0.5}, "cap must be .*, got 0.5"),
+        ({"n_samples": 2, "gamma": 1.0, "step": True}, r"step must lie in \(0, 1\], got True"),
+        (
+            {"n_samples": 2, "gamma": 1.0, "step": Fraction(1, 10**400)},
+            r"step must lie in \(0, 1\], got Fraction",
+        ),
         ({"n_samples": 2, "gamma": 1.0, "step": 0}, r"step must lie in \(0, 1\], got 0"),
         ({"n_samples": 2, "contamination": 0.1, "step": 0.5}, "step must be 1 with contamination"),
         ({"n_samples": 2, "gamma": 1.0, "dtype": torch.float16}, "dtype must be .*, got torch.fl"),
@@ -276,6 +283,55 @@ def test_state_dict_continues_the_damped_recurrence():
         second.update(c)
     assert torch.equal(second[:], whole[:])
     assert torch.equal(second.pruned, whole.pruned)
+
+
+@pytest.mark.parametrize("convert", ["half", "bfloat16", "double"])
+def test_conversions_leave_the_types(convert):
+    """A model is converted; the weights in it keep their precision, and a pass its losses."""
+    rw, reference = (Reweighter(3, gamma=1.0, step=0.3) for _ in range(2))
+    model = torch.nn.ModuleList([torch.nn.Linear(1, 1), rw])
+    rw.record([0], [1 / 3])
+    getattr(model, convert)()
+    rw.record([1, 2], [0.5, 9.0])
+    assert rw.step() == reference.update([1 / 3, 0.5, 9.0])
+    assert torch.equal(rw[:], reference[:])
+    assert rw[:].dtype is torch.float32
+    assert rw.mass() == reference.mass()
+
+
+def test_inference_mode_does_not_follow_the_weights():
+    """Made, recorded and updated there, and used elsewhere."""
+    with torch.inference_mode():
+        rw = Reweighter(3, gamma=1.0, step=0.5)
+        rw.record([0], [0.0])
+        losses = torch.tensor([5.0, 0.0, 0.5])
+    rw.record([1, 2], [0.5, 9.0])
+    with torch.inference_mode():
+        rw.step()
+    assert rw.update(losses).n_pruned == 1
+    assert rw[[0, 1, 2]].tolist() == [0.75, 1.5, 0.75]
+    assert not rw[[0, 1, 2]].is_inference()
+
+
+def test_an_update_inside_a_compiled_function():
+    """torch.compile leaves it to Python; so, too, for a price beyond the losses' type."""
+    for gamma in (1.0, 1e200):
+        rw = Reweighter(3, gamma=gamma)
+
+        def loop(losses, rw=rw):
+            rw.update(losses * 2)
+            return rw[torch.tensor([0, 1, 2])]
+
+        compiled = torch.compile(loop, backend="eager")
+        losses = torch.tensor([0.0, 0.25, 5.0])
+        assert torch.equal(compiled(losses), torch.tensor([2.0, 1, 0] if gamma == 1 else [1.0] * 3))
+
+
+def test_read_only_losses():
+    """torch warns of them, and warnings are errors here."""
+    c = np.array([0.0, 5.0])
+    c.flags.writeable = False
+    assert Reweighter(2, gamma=1.0).update(c).n_pruned == 1
 
 
 def test_weights_carry_no_gradient():
@@ -319,7 +375,9 @@ def test_a_loss_that_needs_a_gradient_is_recorded_without():
         ([4], [1.0], r"index must lie in \[0, 4\), got the unknown sample 4"),
         ([-1], [1.0], r"index must lie in \[0, 4\), got the unknown sample -1"),
         ([0, 1], [1.0], r"losses and index must be vectors of one length, got shapes \(1,\) and"),
-        ([0], np.array([1.0]), r"losses must keep their type in a pass, got torch.float64 after"),
+        ([0], torch.ones(1), r"losses must keep their type in a pass, got torch.float32 after"),
+        ([0], torch.ones(1) > 0, r"losses must be real numbers, got torch.bool"),
+        ([0], [2**53 + 1], r"got the integer 9007199254740993 at index 0"),
     ],
 )
 def test_a_bad_record_changes_nothing(index, c, match):
@@ -330,6 +388,24 @@ def test_a_bad_record_changes_nothing(index, c, match):
         rw.record(index, c)
     rw.record([0, 1, 3], [0.0, 0.5, 9.0])
     assert rw.step().n_pruned == 2
+
+
+def test_recorded_numbers_are_exact():
+    """Python's floats are float64, whatever torch's default is."""
+    rw = Reweighter(2, gamma=1e280)
+    rw.record([0, 1], [0.1, 1e200])
+    update = rw.step()
+    assert (update.minimum, update.n_pruned) == (0.1, 0)
+
+
+def test_what_a_refused_step_recorded_is_kept():
+    """The reason can be seen again; nothing is stepped on."""
+    rw = Reweighter(2, gamma=1.0)
+    rw.record([0, 1], [0.0, np.nan])
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"losses must not be NaN, got nan at index 1"):
+            rw.step()
+    assert rw[:].tolist() == [1, 1]
 
 
 def test_a_pass_must_meet_every_sample():

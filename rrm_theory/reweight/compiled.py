@@ -1,4 +1,4 @@
-"""The three operations as loops that numba compiles, for losses in main memory.
+"""The operations on keys as loops that numba compiles, for losses in main memory.
 
 The same functions as in `plain`, with the same results bit for bit. Losses are counted in blocks,
 within which 32 bits are enough.

@@ -2,7 +2,7 @@
 
 The same counts and the same cut as everywhere, on keys (see `order`; here -0.0 has the key of 0.0).
 Integers are added in any order and floats never, so the bits do not depend on the launch. What
-decides the next kernel stays on the device, in `State`; a captured graph replays all of it.
+decides the next kernel stays on the device; a captured graph replays all of it.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ CHUNK = 4096
 DIGIT = 8
 PROGRAMS = 1024
 
-# Places in the state: what an update found. The first ones are its report.
+# A fused multiplication and addition would round once where others round twice.
+OPTIONS = {"enable_fp_fusion": False}
+
+# Places in the state: what an update found; one more than the index of a loss that was refused, or
+# -1 if all of them are +inf, and its key.
 LOWEST = tl.constexpr(0)
 CUT = tl.constexpr(1)
 N_MINIMUM = tl.constexpr(2)
 N_PRUNED = tl.constexpr(3)
 WRITE = tl.constexpr(4)
-LEVEL_EXISTS = tl.constexpr(5)
-PLACES = 6
-# Places in the flag: one more than the index of a loss that was refused, or -1 if all of them are
-# +inf; and its key.
-REFUSED = tl.constexpr(0)
-REFUSED_KEY = tl.constexpr(1)
-
+REFUSED = tl.constexpr(5)
+REFUSED_KEY = tl.constexpr(6)
+PLACES = 7
 FULL, RAISED, UNTOUCHED = map(tl.constexpr, (int(Part.FULL), int(Part.RAISED), int(Part.UNTOUCHED)))
 # No index and no key is larger, none is smaller.
 NONE, NOTHING = tl.constexpr((1 << 63) - 1), tl.constexpr(-(1 << 63))
@@ -66,7 +66,8 @@ def update(
     parts, shares
         Written, unless a loss is refused or no level exists.
     flag
-        Raised if a loss is refused, and it is down.
+        int64, shape (2,), on the device: if it is zero and a loss is refused, it becomes the two
+        places of the state that say which.
 
     Returns
     -------
@@ -81,34 +82,32 @@ def update(
     # The histograms' programs share the tiles; else each has its own.
     programs = min(tiles, PROGRAMS) if k else tiles
     found = losses.new_empty(3, programs, dtype=torch.int64)
-    # A fused multiplication and addition would round once where others round twice.
-    settings = {"WIDTH": width, "enable_fp_fusion": False}
+    settings = {"WIDTH": width, **OPTIONS}
     ends = {"INFINITE": infinite, "LIMIT": limit}
     if k:
         passes = width // DIGIT
         counts = losses.new_zeros(passes, 1 << DIGIT, dtype=torch.int64)
         below = losses.new_empty(programs, dtype=torch.int64)
-        # The digits chosen so far, and the rank below them; a kernel reads one row and writes the
-        # next, since its warps do not read at one time.
-        chosen = losses.new_zeros(passes, 2, dtype=torch.int64)
+        # The digits chosen so far, and the rank below them; at last the level and whether there is
+        # one. A kernel reads one row and writes the next: its warps do not read at one time.
+        chosen = losses.new_zeros(passes + 1, 2, dtype=torch.int64)
         for done in range(passes):
             digit = {"SHIFT": width - (done + 1) * DIGIT, "DIGIT": DIGIT, **settings}
             _histogram[(programs,)](
                 bits, n, tiles, chosen[done], counts[done], found, below, TILE=TILE, **ends, **digit
             )
-            _choose[(1,)](
-                state, chosen[done], counts[done], k, below, programs, CHUNK=CHUNK, **digit
-            )
+            _choose[(1,)](chosen[done], counts[done], k, below, programs, CHUNK=CHUNK, **digit)
+        given = chosen[passes]
     else:
         _scan[(programs,)](bits, n, found, TILE=TILE, **ends, **settings)
-    price = losses.new_zeros(1, dtype=torch.float64) if gamma is None else gamma
+        given = gamma if gamma is not None else found
     _decide[(1,)](
         bits,
         found,
         programs,
         state,
         flag,
-        price,
+        given,
         INFINITE=infinite,
         KIND=str(dtype).removeprefix("torch."),
         MODE="price" if gamma is not None else "level" if k else "finite",
@@ -117,7 +116,7 @@ def update(
     )
     numbers = losses.new_empty(2, tiles, dtype=torch.int64)
     _mark[(tiles,)](bits, n, state, parts, numbers, tiles, TILE=TILE, **settings)
-    _share[(1,)](numbers, tiles, state, shares, CHUNK=CHUNK, enable_fp_fusion=False)
+    _share[(1,)](numbers, tiles, state, shares, CHUNK=CHUNK, **OPTIONS)
     return state
 
 
@@ -127,9 +126,7 @@ def blend(state: Tensor, parts: Tensor, shares: Tensor, step: Tensor, weights: T
     `step` has the weights' type and shape (1,).
     """
     n = weights.numel()
-    _blend[(-(-n // TILE),)](
-        state, parts, shares, step, weights, n, TILE=TILE, enable_fp_fusion=False
-    )
+    _blend[(-(-n // TILE),)](state, parts, shares, step, weights, n, TILE=TILE, **OPTIONS)
 
 
 @cache
@@ -147,11 +144,37 @@ def _key(bits, WIDTH: tl.constexpr):
 
 
 @triton.jit
+def _places(tile, n, TILE: tl.constexpr):
+    """Return the places of a tile's samples, which of them there are, and whether all are."""
+    i = tl.full((), TILE, tl.int64) * tile + tl.arange(0, TILE)
+    return i, i < n, tl.full((), TILE, tl.int64) * tile + TILE <= n
+
+
+@triton.jit
+def _load(numbers, i, there, full):
+    """Return a tile's numbers, 0 where there are none."""
+    # Only without a mask several are read at once, whatever n is.
+    if full:  # noqa: SIM108 (Triton's expressions choose between constants only)
+        found = tl.load(numbers + i)
+    else:
+        found = tl.load(numbers + i, mask=there, other=0)
+    return found
+
+
+@triton.jit
+def _store(numbers, i, values, there, full):
+    """Write a tile's numbers."""
+    if full:
+        tl.store(numbers + i, values)
+    else:
+        tl.store(numbers + i, values, mask=there)
+
+
+@triton.jit
 def _tile(bits, tile, n, WIDTH: tl.constexpr, TILE: tl.constexpr):
     """Return the places of a tile's samples, which of them there are, and their keys."""
-    i = tl.full((), TILE, tl.int64) * tile + tl.arange(0, TILE)
-    there = i < n
-    return i, there, _key(tl.load(bits + i, mask=there, other=0), WIDTH)
+    i, there, full = _places(tile, n, TILE)
+    return i, there, _key(_load(bits, i, there, full), WIDTH)
 
 
 @triton.jit
@@ -252,45 +275,52 @@ def _decide(
     programs,
     state,
     flag,
-    price,
+    given,
     INFINITE: tl.constexpr,
     WIDTH: tl.constexpr,
     KIND: tl.constexpr,
     MODE: tl.constexpr,
     CHUNK: tl.constexpr,
 ):
-    """Find c_min, whether all losses are fit to be used, and the cut; raise the flag if not."""
+    """Find c_min, whether all losses are fit to be used, and the cut; raise the flag if not.
+
+    What is given is the price, or the level and whether there is one.
+    """
     lowest = _reduced(found, programs, True, CHUNK)
     first = _reduced(found + 2 * programs, programs, True, CHUNK)
     fit = (first == NONE) & (lowest < INFINITE)
+    write = fit
     tl.store(state + LOWEST, lowest)
     if MODE == "price":
         if fit:
-            tl.store(state + CUT, _largest_key(lowest, INFINITE - 1, tl.load(price), WIDTH, KIND))
-    elif MODE == "finite":
+            tl.store(state + CUT, _largest_key(lowest, INFINITE - 1, tl.load(given), WIDTH, KIND))
+    elif MODE == "level":
+        tl.store(state + CUT, tl.load(given))
+        write = fit & (tl.load(given + 1) != 0)
+    else:
         tl.store(state + CUT, _reduced(found + programs, programs, False, CHUNK))
-    write = fit
-    if MODE == "level":
-        write = fit & (tl.load(state + LEVEL_EXISTS) != 0)
     tl.store(state + WRITE, write.to(tl.int64))
     if fit == 0:
         refused = tl.where(first == NONE, tl.full((), -1, tl.int64), first + 1)
+        bad = _key(tl.load(bits + first, mask=first != NONE, other=0), WIDTH).to(tl.int64)
+        tl.store(state + REFUSED, refused)
+        tl.store(state + REFUSED_KEY, bad)
         # What was refused before, and nobody has looked at, stays.
-        before = tl.atomic_cas(flag + REFUSED, tl.full((), 0, tl.int64), refused)
-        if (before == 0) & (first != NONE):
-            tl.store(flag + REFUSED_KEY, _key(tl.load(bits + first), WIDTH).to(tl.int64))
+        if tl.atomic_cas(flag, tl.full((), 0, tl.int64), refused) == 0:
+            tl.store(flag + 1, bad)
 
 
 @triton.jit
 def _mark(bits, n, state, parts, numbers, tiles, WIDTH: tl.constexpr, TILE: tl.constexpr):
     """Write a tile's parts, and count its I_min and chi."""
     tile = tl.program_id(0)
-    i, there, k = _tile(bits, tile, n, WIDTH, TILE)
+    i, there, full = _places(tile, n, TILE)
+    k = _key(_load(bits, i, there, full), WIDTH)
     cheapest = there & (k <= tl.load(state + LOWEST).to(k.dtype))
     pruned = there & (k > tl.load(state + CUT).to(k.dtype))
-    part = tl.where(cheapest, RAISED, UNTOUCHED)
-    written = tl.where(tl.load(state + WRITE) != 0, there, False)
-    tl.store(parts + i, tl.where(pruned, 0, part).to(tl.uint8), mask=written)
+    if tl.load(state + WRITE) != 0:
+        part = tl.where(pruned, 0, tl.where(cheapest, RAISED, UNTOUCHED)).to(tl.uint8)
+        _store(parts, i, part, there, full)
     tl.store(numbers + tile, tl.sum(cheapest.to(tl.int32), axis=0).to(tl.int64))
     tl.store(numbers + tiles + tile, tl.sum(pruned.to(tl.int32), axis=0).to(tl.int64))
 
@@ -362,7 +392,6 @@ def _histogram(
 
 @triton.jit
 def _choose(
-    state,
     chosen,
     counts,
     rank_wanted,
@@ -391,15 +420,15 @@ def _choose(
         if WIDTH < 64:
             same_prefix = (prefix | (last - lower)) + smallest
         level = tl.where(lower <= last, same_prefix, _reduced(below, programs, False, CHUNK))
-        tl.store(state + CUT, level)
-        tl.store(state + LEVEL_EXISTS, (level > smallest).to(tl.int64))
+        tl.store(chosen + 2, level)
+        tl.store(chosen + 3, (level > smallest).to(tl.int64))
 
 
 @triton.jit
 def _blend(state, parts, shares, step, weights, n, TILE: tl.constexpr):
     """Take a damped step of a tile's weights."""
-    i = tl.full((), TILE, tl.int64) * tl.program_id(0) + tl.arange(0, TILE)
-    there = tl.where(tl.load(state + WRITE) != 0, i < n, False)
-    share = tl.load(shares + tl.load(parts + i, mask=there, other=0).to(tl.int32), mask=there)
-    w = tl.load(weights + i, mask=there)
-    tl.store(weights + i, w + tl.load(step) * (share - w), mask=there)
+    if tl.load(state + WRITE) != 0:
+        i, there, full = _places(tl.program_id(0), n, TILE)
+        share = tl.load(shares + _load(parts, i, there, full).to(tl.int32))
+        w = _load(weights, i, there, full)
+        _store(weights, i, w + tl.load(step) * (share - w), there, full)

@@ -64,6 +64,9 @@ def largest_key(limit: float, dtype: torch.dtype) -> int:
     1.0
 
     """
+    infinite, largest = infinite_key(dtype), torch.finfo(dtype).max
+    if largest < abs(limit) < inf:
+        return infinite - 1 if limit > 0 else -1 - infinite
     nearest = key(limit, dtype)
     below = nearest - (value(nearest, dtype) > limit)
     # 0.0 is no larger than -0.0.

@@ -72,4 +72,5 @@ def shares(sizes: Sequence[int], moved: Fraction, room: Fraction) -> list[Fracti
     full, raised, thinned, pruned = sizes
     given = Fraction(moved - pruned, thinned) if thinned else Fraction(0)
     received = Fraction(moved - room * full, raised) if raised else Fraction(0)
-    return [Fraction(0), 1 - given, Fraction(1), 1 + received, 1 + room]
+    held = 1 + room if full else Fraction(1)
+    return [Fraction(0), 1 - given, Fraction(1), 1 + received, held]

@@ -1,9 +1,11 @@
-"""The three operations on keys in plain torch: correct on every device, and what others must equal.
+"""The operations on keys in plain torch: correct on every device, and what others must equal.
 
 `bits` are the losses' bits (see `order`); limits and cuts are keys.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -52,8 +54,8 @@ def blend(parts: Tensor, shares: Tensor, step: float, weights: Tensor) -> None:
 
 def kth_largest(bits: Tensor, k: int) -> int:
     """Return the K-th largest key, 1 <= k <= N."""
-    ordered = keys(bits)
-    return int(torch.kthvalue(ordered, ordered.numel() - k + 1).values)
+    lowest, highest = scan(bits)
+    return order.kth_largest(partial(histogram, bits, lowest), lowest, highest, k)
 
 
 def histogram(bits: Tensor, lowest: int, shift: int, digit: int, prefix: int) -> Tensor:

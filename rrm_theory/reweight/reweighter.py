@@ -2,13 +2,14 @@ r"""A weight per training sample, updated by the closed form of the weight probl
 
     u <- mu u* + (1 - mu) u,    u*_i = -1/N on chi, |chi| / (N |I_min|) on I_min, 0 elsewhere
 
-with mu = `step`, chi = {i : c_i > c_min + gamma} = `pruned`, p = 1/N + u = `weights`. What is kept
-is each sample's part of u* and N p on the parts, so that an untouched sample has exactly 1.
+with mu = `step`, chi = {i : c_i > c_min + gamma}, p = 1/N + u = `weights`; a cap or a budget make
+another u* (theory.md A.8, A.9). What is kept is each sample's part of u* and N p on the parts, so
+that an untouched sample has exactly 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from functools import cache, partial
@@ -16,18 +17,20 @@ from importlib import import_module
 from math import isnan
 from numbers import Integral, Real
 from types import ModuleType
+from typing import Self
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import ArrayLike
 from torch import Tensor
+from torch._compile import _disable_dynamo
 
 from rrm_theory._checks import (
     LARGEST,
     at_least_one,
+    exact_vector,
     fraction_of_samples,
-    loss_vector,
     positive,
     refuse_inexact_integers,
 )
@@ -39,6 +42,8 @@ from rrm_theory.reweight.shards import Ranks, agree
 from rrm_theory.reweight.target import Losses, Target, by_level, by_moves, by_price
 
 
+# What _disable_dynamo marks is compiled already: torch.compile calls it and does not trace it. Its
+# public name, torch.compiler.disable, would import the compiler here and not when it is needed.
 class Reweighter(torch.nn.Module):
     r"""Weights ``p = 1/N + u`` with ``u <- mu u* + (1 - mu) u`` at every update.
 
@@ -72,8 +77,8 @@ class Reweighter(torch.nn.Module):
     Raises
     ------
     ValueError
-        If an argument is outside its domain, or not exactly one of gamma and contamination is
-        given.
+        If an argument is outside its domain, or not exactly one of gamma, contamination and budget
+        is given.
 
     Notes
     -----
@@ -81,9 +86,12 @@ class Reweighter(torch.nn.Module):
     A.6), Section 3.5.1 (theory.md A.7); theory.md A.8, A.9. Exact in the parts and all counts;
     weights rounded to ``dtype``. Cost O(N) an update: two passes over the losses at a fixed price,
     three at a contamination, one more for each bit of a loss with a cap. On the CPU numba compiles
-    them, the first time for some seconds. State: ``parts`` (a byte for each sample), ``shares``
-    and, if step < 1, ``blended``, all buffers, so ``.to(device)`` and ``state_dict`` work. Not
-    supported: complex or -inf losses.
+    them, the first time for some seconds. On a GPU `update` at a price or a contamination, without
+    a group, only queues Triton kernels; the rest, and other devices, are served by torch. State:
+    ``parts`` (a byte for each sample), ``shares`` and, if step < 1, ``blended``, all buffers, so
+    ``.to(device)`` and ``state_dict`` work; conversions such as ``.half()`` leave their types. Not
+    supported: complex or -inf losses; being a part of a ``DistributedDataParallel`` model, which
+    would overwrite the buffers.
 
     Examples
     --------
@@ -112,6 +120,7 @@ class Reweighter(torch.nn.Module):
     recorded: Tensor | None
     times: Tensor | None
 
+    @torch.inference_mode(mode=False)
     def __init__(
         self,
         n_samples: int,
@@ -135,7 +144,7 @@ class Reweighter(torch.nn.Module):
                 f"gamma={gamma!r}, contamination={contamination!r}, budget={budget!r}."
             )
             raise ValueError(msg)
-        if not isinstance(step, Real) or not 0 < step <= 1:
+        if isinstance(step, bool) or not isinstance(step, Real) or not 0 < float(step) <= 1:
             msg = f"step must lie in (0, 1], got {step!r}."
             raise ValueError(msg)
         if contamination is not None and step != 1:
@@ -170,6 +179,19 @@ class Reweighter(torch.nn.Module):
         self.register_buffer("recorded", None, persistent=False)
         self.register_buffer("times", None, persistent=False)
 
+    def _apply(
+        self,
+        fn: Callable[[Tensor], Tensor],
+        recurse: bool = True,
+    ) -> Self:
+        """Move to where a function moves tensors, and keep their types: weights stay exact."""
+        del recurse
+        device = fn(torch.empty(0, device=self.parts.device)).device
+        for name, buffer in self._buffers.items():
+            if buffer is not None:
+                self._buffers[name] = buffer.to(device)
+        return self
+
     def extra_repr(self) -> str:
         """Return the settings, for ``repr``."""
         names = ("gamma", "contamination", "budget", "cap")
@@ -177,6 +199,8 @@ class Reweighter(torch.nn.Module):
         settings = [f"{name}={value}" for name, value in given.items() if value is not None]
         return ", ".join([str(self.n_samples), *settings, f"step={self.mu}"])
 
+    @_disable_dynamo
+    @torch.inference_mode(mode=False)
     @torch.no_grad()
     def update(self, losses: Tensor | ArrayLike) -> Reweighting:
         r"""Set ``u <- mu u*(losses) + (1 - mu) u`` and return what was pruned.
@@ -191,13 +215,15 @@ class Reweighter(torch.nn.Module):
         Returns
         -------
         Reweighting
-            Minimum, threshold, counts, freed mass and outcome.
+            Minimum, threshold, counts, freed mass and outcome. If the update was queued on a GPU,
+            asking for one of them waits for it.
 
         Raises
         ------
         ValueError
             If ``losses`` has not shape (N,), is outside the range above, or is NaN or -inf
-            anywhere or +inf everywhere; the weights are then as before.
+            anywhere or +inf everywhere; the weights are then as before. Of values on a GPU this is
+            heard when the host next looks: at this report, a later one, or `latest`.
 
         Examples
         --------
@@ -235,13 +261,14 @@ class Reweighter(torch.nn.Module):
 
     def _look(self, state: Tensor, dtype: torch.dtype) -> Reweighting:
         """Wait for the GPU, and return what an update did, or raise if losses were refused."""
-        *found, refused, refused_key = torch.cat([state, self.refused]).tolist()
+        lowest, cut, n_minimum, n_pruned, written, *mine = state.tolist()
+        # What another update was refused for, and nobody has looked at, is heard of here too.
+        refused, refused_key = mine if mine[0] else self.refused.tolist()
         if refused:
             self.refused.zero_()
             if refused < 0:
                 raise ValueError(_all_infinite(self.n_samples))
             raise ValueError(_refusal(refused - 1, order.value(refused_key, dtype)))
-        lowest, cut, n_minimum, n_pruned, written = found[:5]
         minimum, threshold = order.value(lowest, dtype), float("nan")
         if not written:
             n_pruned = 0
@@ -249,7 +276,7 @@ class Reweighter(torch.nn.Module):
             threshold = order.value(cut, dtype)
         else:
             threshold = exact_cut(minimum, self.gamma)[0]
-        at_minimum = self.gamma is None and threshold == minimum
+        free = self.gamma is None and threshold == minimum
         return Reweighting(
             minimum=minimum,
             threshold=threshold,
@@ -257,18 +284,19 @@ class Reweighter(torch.nn.Module):
             n_minimum=n_minimum,
             n_pruned=n_pruned,
             freed_mass=Fraction(n_pruned, self.n_samples),
-            outcome=_outcome(n_pruned, exists=bool(written), at_minimum=at_minimum),
+            outcome=_outcome(n_pruned, exists=bool(written), free=free),
         )
 
     def latest(self) -> Reweighting | None:
         """Return what the latest update saw and did; None before the first.
 
-        On a GPU it is read from there now: also from an update that a captured graph repeats.
+        On a GPU it is read from there now: also from an update that a captured graph repeats, if
+        no other one followed. Update once before capturing: kernels are compiled then.
 
         Raises
         ------
         ValueError
-            On a GPU, if an update since the last look was refused; its weights are as before.
+            On a GPU, if an update since the last look was refused; the weights are as before it.
 
         """
         return self._look(*self._last) if isinstance(self._last, tuple) else self._last
@@ -305,7 +333,7 @@ class Reweighter(torch.nn.Module):
                 n_minimum=losses.count(order.largest_equal(losses.lowest), infinite)[0],
                 n_pruned=0,
                 freed_mass=Fraction(0),
-                outcome=_outcome(0, exists=False, at_minimum=False),
+                outcome=_outcome(0, exists=False, free=False),
             )
         sizes = losses.mark(target.cuts, parts)
         n_pruned = sizes[-1]
@@ -317,15 +345,15 @@ class Reweighter(torch.nn.Module):
         room = Fraction(0) if self.cap is None else self.cap - 1
         # Quotients of integers, rounded once to float64: the same bits everywhere.
         exact = [float(share) for share in shares(sizes, moved, room)]
-        self.parts = parts
+        if parts is not self.parts:
+            self.parts.copy_(parts)
         self.shares.copy_(torch.tensor(exact, dtype=torch.float64))
         if self.blended is not None:
             _operations(parts.device.type).blend(parts, self.shares, self.mu, self.blended)
-        at_minimum = self.contamination is not None and target.threshold == losses.minimum
         if losses.highest == infinite and target.cuts.pruned >= infinite:
             outcome = ReweightOutcome.INFINITE
         else:
-            outcome = _outcome(moved, exists=True, at_minimum=at_minimum)
+            outcome = _outcome(moved, exists=True, free=target.free)
         return report(
             threshold=target.threshold,
             n_minimum=n_minimum,
@@ -344,11 +372,7 @@ class Reweighter(torch.nn.Module):
             return by_price(losses, self.gamma)
         if self.gamma is not None:
             return by_moves(losses, price=Fraction(self.gamma), most=None, room=room)
-        target = by_level(losses, self._least_pruned())
-        if target is None or room is None:
-            return target
-        price = Fraction(target.threshold) - Fraction(losses.minimum)
-        return by_moves(losses, price=price, most=None, room=room)
+        return by_level(losses, self._least_pruned(), room)
 
     def _least_pruned(self) -> int:
         """Return K, how many samples the contamination asks to prune at least."""
@@ -356,21 +380,16 @@ class Reweighter(torch.nn.Module):
         return samples_to_prune(self.contamination, self.n_total)
 
     def _losses(self, losses: Tensor | ArrayLike) -> Tensor:
-        """Return the losses in their float type, or in float64 if they are not floats of torch."""
-        given = losses if isinstance(losses, Tensor) else torch.from_numpy(loss_vector(losses))
-        if given.shape != (self.n_samples,):
-            n, shape = self.n_samples, tuple(given.shape)
+        """Return the losses of all samples here, as floats on this device."""
+        c = _floats(losses)
+        if c.shape != (self.n_samples,):
+            n, shape = self.n_samples, tuple(c.shape)
             msg = f"losses must have shape ({n},), one per sample, got {shape}."
             raise ValueError(msg)
-        if given.dtype == torch.bool or given.dtype.is_complex:
-            msg = f"losses must be real numbers, got {given.dtype}."
-            raise ValueError(msg)
-        if not given.dtype.is_floating_point:
-            refuse_inexact_integers(given.tolist())
-        # Types that are shorter still embed exactly in float64.
-        dtype = given.dtype if given.dtype in order.INTEGERS else torch.float64
-        return given.detach().to(device=self.parts.device, dtype=dtype)
+        return c.to(self.parts.device)
 
+    @_disable_dynamo
+    @torch.inference_mode(mode=False)
     @torch.no_grad()
     def record(self, index: ArrayLike | Tensor, losses: Tensor | ArrayLike) -> None:
         """Keep the losses of some samples until `step`, as an ordinary pass meets them.
@@ -399,15 +418,14 @@ class Reweighter(torch.nn.Module):
 
         """
         i = self._index(index).to(self.parts.device)
-        given = losses if isinstance(losses, Tensor) else torch.as_tensor(losses)
-        c = given.detach().to(self.parts.device)
+        c = _floats(losses).to(self.parts.device)
         if i.dim() != 1 or c.shape != i.shape:
             msg = (
                 "losses and index must be vectors of one length, got shapes "
                 f"{tuple(c.shape)} and {tuple(i.shape)}."
             )
             raise ValueError(msg)
-        dtype = c.dtype if c.dtype in order.INTEGERS else torch.float64
+        dtype = c.dtype
         if self.recorded is None or self.times is None:
             self.recorded = torch.empty(self.n_samples, dtype=dtype, device=c.device)
             self.times = torch.zeros(self.n_samples, dtype=torch.int32, device=c.device)
@@ -421,8 +439,10 @@ class Reweighter(torch.nn.Module):
             self.times.index_add_(0, i, -once)
             msg = f"index must not repeat in a pass, got sample {int(i[again][0])} again."
             raise ValueError(msg)
-        self.recorded[i] = c.to(dtype)
+        self.recorded[i] = c
 
+    @_disable_dynamo
+    @torch.inference_mode(mode=False)
     def step(self) -> Reweighting:
         """Update with the losses recorded since the last step, and forget them.
 
@@ -435,7 +455,8 @@ class Reweighter(torch.nn.Module):
         ------
         ValueError
             If a sample has no loss or, on a GPU, more than one; as `update` for the losses
-            themselves. What was recorded is then kept. With a group, all ranks hear of it.
+            themselves. What was recorded is then kept, unless an update was queued. With a group,
+            all ranks hear of it.
 
         """
         refusal = self._incomplete()
@@ -553,13 +574,29 @@ class Reweighter(torch.nn.Module):
         return i
 
 
-def _outcome(moved: int | Fraction, *, exists: bool, at_minimum: bool) -> ReweightOutcome:
-    """Return what an update did: whether mass moved, a level exists, and it is the minimum."""
+def _outcome(moved: int | Fraction, *, exists: bool, free: bool) -> ReweightOutcome:
+    """Return what an update did: whether mass moved, a level exists, and moves cost nothing."""
     if not exists:
         return ReweightOutcome.NO_LEVEL
     if not moved:
         return ReweightOutcome.NOTHING_PRUNED
-    return ReweightOutcome.GAMMA_ZERO if at_minimum else ReweightOutcome.REWEIGHTED
+    return ReweightOutcome.GAMMA_ZERO if free else ReweightOutcome.REWEIGHTED
+
+
+def _floats(losses: Tensor | ArrayLike) -> Tensor:
+    """Return losses in their float type, or in float64 if they are not floats of torch."""
+    if isinstance(losses, Tensor):
+        given = losses.detach()
+    else:
+        vector = exact_vector(losses)
+        given = torch.from_numpy(vector if vector.flags.writeable else vector.copy())
+    if given.dtype == torch.bool or given.dtype.is_complex:
+        msg = f"losses must be real numbers, got {given.dtype}."
+        raise ValueError(msg)
+    if not given.dtype.is_floating_point:
+        refuse_inexact_integers(given.flatten().tolist())
+    # Types that are shorter still embed exactly in float64.
+    return given.to(given.dtype if given.dtype in order.INTEGERS else torch.float64)
 
 
 def _integers(index: ArrayLike) -> Tensor:

@@ -8,7 +8,7 @@ losses, so that it is exact, and the same however the data is divided.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil, inf, nextafter
 from types import ModuleType
@@ -83,12 +83,15 @@ class Target:
         A float64 that separates: losses above it are pruned, the others are not.
     moved
         The mass that moves, in samples; None if it is what the pruned samples had.
+    free
+        Whether moves cost nothing because the level is c_min.
 
     """
 
     cuts: Cuts
     threshold: float
     moved: Fraction | None = None
+    free: bool = False
 
 
 def by_price(losses: Losses, gamma: float) -> Target:
@@ -96,10 +99,21 @@ def by_price(losses: Losses, gamma: float) -> Target:
     return _pruning_above(losses, exact_cut(losses.minimum, gamma)[0])
 
 
-def by_level(losses: Losses, k: int) -> Target | None:
-    """Return the target without a cap: losses above Section 3.5.1's level are; None if none is."""
+def by_level(losses: Losses, k: int, room: Fraction | None) -> Target | None:
+    """Return the target for the level of Section 3.5.1; None if there is none.
+
+    Without a cap losses above the level are pruned; with one the level less c_min is the price.
+    """
     level = losses.level(k)
-    return None if level is None else _pruning_above(losses, order.value(level, losses.dtype))
+    if level is None:
+        return None
+    threshold = order.value(level, losses.dtype)
+    if room is None:
+        target = _pruning_above(losses, threshold)
+    else:
+        price = Fraction(threshold) - Fraction(losses.minimum)
+        target = by_moves(losses, price=price, most=None, room=room)
+    return replace(target, free=threshold == losses.minimum)
 
 
 def _pruning_above(losses: Losses, threshold: float) -> Target:
@@ -131,7 +145,7 @@ def by_moves(
     Source: theory.md A.8, A.9. Let D(b) be the mass of losses above b + price, at most `most`, and
     R(b) the room of losses up to b. R grows and D falls, so there is a smallest b with
     ``R(b) >= D(b)``: below it all that has room is filled. The mass that moves is D(b), or the room
-    below b if that is more. Cost: two counts for every bit of a key.
+    below b if that is more. Cost: with a cap a pass for every bit of a key, and a selection.
 
     """
     dtype, infinite = losses.dtype, order.infinite_key(losses.dtype)
