@@ -82,7 +82,7 @@ def test_never_above_the_empirical_risk(c, gamma):
     ("c", "message"),
     [
         ([], r"losses must be a non-empty vector, got shape \(0,\)"),
-        ([[1.0]], r"losses must be a non-empty vector, got shape \(1, 1\)"),
+        ([[1.0]], r"losses must be a vector, got shape \(1, 1\)"),
         ([0.0, np.nan], r"losses must not be NaN, got nan at index 1"),
         ([np.inf, np.inf], r"losses must hold a finite value, got only \+inf \(2 of them\)"),
         (
