@@ -11,6 +11,7 @@ from torch import Tensor
 
 from experiments.bench.protocol import interleave
 from rrm_theory import relax, relaxed_risk
+from rrm_theory._exact import exact_cut
 from rrm_theory.reweight import Reweighter, order
 
 N_TABLE_8 = 18_623
@@ -139,7 +140,7 @@ def _gamma(device: str) -> dict[str, Any]:
             "eager torch": lambda: eager(c, GAMMA),
             "torch.compile": lambda: compiled_eager(c, GAMMA),
         },
-        check=_checking(rw, c, eager(c, GAMMA)),
+        check=_checking(rw, c, _exact_weights(c)),
         wait=_waiting(device),
     )
     limits = {"cpu": (1.35, {"eager torch": 20.0}), "cuda": (1.9, {"eager torch": 5.0})}
@@ -164,7 +165,7 @@ def _contamination(device: str) -> dict[str, Any]:
     if device == "cpu":
         peers["torch.kthvalue"] = lambda: torch.kthvalue(c, n - k + 1)
     ordered = c.sort().values
-    expected = eager_above(c, ordered[ordered < ordered[n - k]].max())
+    expected = _eager_weights(c, c > ordered[ordered < ordered[n - k]].max())
     outcome = timed(
         f"Contamination, N = {n:,}, float32, {device}",
         peers,
@@ -234,7 +235,7 @@ def _family(name: str) -> dict[str, Any]:
             "gamma": lambda: fixed.update(c),
             "contamination": lambda: level.update(c),
         },
-        check=_checking(fixed, c, eager(c, GAMMA)),
+        check=_checking(fixed, c, _exact_weights(c)),
     )
 
 
@@ -258,7 +259,7 @@ def _graph() -> dict[str, Any]:
     outcome = timed(
         f"In a CUDA graph, N = {N_GRAPH:,}, float32",
         {"copy": _copy(c), "Reweighter": graph.replay},
-        check=_checking(rw, c, eager(c, GAMMA)),
+        check=_checking(rw, c, _exact_weights(c)),
         wait=_waiting("cuda"),
     )
     microseconds = 1e6 * _timing(outcome, "Reweighter")["seconds"]
@@ -266,15 +267,21 @@ def _graph() -> dict[str, Any]:
 
 
 def eager(c: Tensor, gamma: float) -> Tensor:
-    """Return N p as one writes it in torch, without exact comparisons."""
-    return eager_above(c, c.min() + gamma)
+    """Return N p as one writes it in torch, c_min + gamma rounded to the losses' type."""
+    return _eager_weights(c, c > c.min() + gamma)
 
 
-def eager_above(c: Tensor, threshold: Tensor) -> Tensor:
-    """Return N p if losses above a threshold are pruned."""
-    pruned, cheapest = c > threshold, c == c.min()
+def _eager_weights(c: Tensor, pruned: Tensor) -> Tensor:
+    """Return N p if these losses are pruned."""
+    cheapest = c == c.min()
     heavy = 1 + pruned.sum() / cheapest.sum()
     return torch.where(pruned, 0.0, torch.where(cheapest, heavy, 1.0))
+
+
+def _exact_weights(c: Tensor) -> Tensor:
+    """Return N p at the price, compared in float64 with the exact cut."""
+    cut, _ = exact_cut(float(c.min()), GAMMA)
+    return _eager_weights(c, c.double() > cut)
 
 
 def timed(
