@@ -43,9 +43,6 @@ TESTS = {
     "wasserstein": ["tests/test_proposition_3_1_wasserstein.py"],
     "symmetric_noise": ["tests/test_theorem_1_symmetric_noise.py"],
     "confidence": ["tests/test_lemma_1_confidence.py"],
-    "reweight/target": ["tests/test_a9_capped_reweighter.py", "tests/test_reweighter.py"],
-    "reweight/parts": ["tests/test_a9_capped_reweighter.py", "tests/test_reweight_operations.py"],
-    "reweight/order": ["tests/test_reweight_operations.py"],
     "_exact": [
         "tests/test_corollary_3_1_1_weights.py",
         "tests/test_section_3_5_1_contamination.py",

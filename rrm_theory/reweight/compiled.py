@@ -20,7 +20,7 @@ from torch import Tensor
 from rrm_theory.reweight import order
 from rrm_theory.reweight.parts import Cuts, as_sizes
 
-BLOCK = 4096
+BLOCK = 8192
 # Losses that bracket the K-th largest.
 SAMPLE = 1 << 17
 
@@ -83,6 +83,11 @@ def _select(bits: Tensor, k: int) -> tuple[int, NDArray[Any]]:
     # Three standard deviations of the rank to either side, at most.
     place, spread = drawn.size * (n - k) // n, 3 * isqrt(drawn.size) // 2
     low, high = drawn[max(0, place - spread)], drawn[min(drawn.size - 1, place + spread)]
+    if low == high:
+        # Many losses tie there, and none of them need be collected.
+        few, many = count(bits, int(low) - 1, int(low))
+        if many < k <= n - few:
+            return int(low), integers[:0]
     inside, marks = np.empty(n // 8, integers.dtype), np.zeros(BLOCK, np.uint8)
     above, found = map(int, _bracket(integers, *to, low, high, inside, marks))
     if found <= inside.size and above < k <= above + found:
@@ -143,19 +148,23 @@ def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
 def _scan(bits, shift, flip):  # type: ignore[no-untyped-def]
     integer = bits.dtype.type
     lowest, highest = flip, integer(~flip)
+    signed = False
     for start in range(0, bits.size, BLOCK):
         part = bits[start : min(bits.size, start + BLOCK)]
         low, high = flip, integer(~flip)
-        for i in range(part.size):
-            low = part[i] if part[i] < low else low
-            high = part[i] if part[i] > high else high
-        if low < 0:
-            # Only without a sign are bits their own keys.
+        # Only without a sign are bits their own keys; a block is likely to be as the last one.
+        if not signed:
+            for i in range(part.size):
+                low = part[i] if part[i] < low else low
+                high = part[i] if part[i] > high else high
+            signed = low < 0
+        if signed:
             low, high = flip, integer(~flip)
             for i in range(part.size):
                 k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
                 low = k if k < low else low
                 high = k if k > high else high
+            signed = low < 0
         lowest = low if low < lowest else lowest
         highest = high if high > highest else highest
     return lowest, highest
@@ -200,8 +209,15 @@ def _mark(bits, shift, flip, signed, capped, full, raised, kept, cut, parts, cou
 
 @_loop
 def _blend(parts, shares, step, weights):  # type: ignore[no-untyped-def]
+    pruned, thinned, untouched, raised, full = shares
     for i in range(parts.size):
-        weights[i] = weights[i] + step * (shares[parts[i]] - weights[i])
+        # Choices, since looking them up would not be vectorised.
+        part, share = parts[i], untouched
+        share = pruned if part == 0 else share
+        share = thinned if part == 1 else share
+        share = raised if part == 3 else share
+        share = full if part == 4 else share
+        weights[i] = weights[i] + step * (share - weights[i])
 
 
 @_loop

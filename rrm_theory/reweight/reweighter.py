@@ -630,7 +630,8 @@ def _refuse(c: Tensor, lowest: int, highest: int) -> None:
     """Raise a ValueError if a loss is NaN or out of range."""
     infinite, limit = order.infinite_key(c.dtype), order.largest_key(LARGEST, c.dtype)
     bad = torch.isnan(c) if highest > infinite or lowest < -1 - infinite else None
-    if bad is None and (lowest < -1 - limit or (highest > limit and limit < infinite)):
+    # In short types no number is out of range, so that +inf costs nothing.
+    if bad is None and (lowest < -1 - limit or (highest > limit and limit < infinite - 1)):
         bad = (c.abs().double() > LARGEST) & (c != torch.inf)
     if bad is not None and bad.any():
         i = int(bad.int().argmax())
