@@ -144,6 +144,27 @@ def test_weights_and_u_are_the_scaled_weights(c, gamma):
     assert rw.u.tolist() == pytest.approx(r.u.tolist(), rel=2.0**-48, abs=0)
 
 
+@given(losses_with_infinities(), gammas, st.randoms(use_true_random=False), st.data())
+def test_the_order_of_the_samples_does_not_matter(c, gamma, random, data):
+    """Weights move with their samples, bit for bit, whatever the setting."""
+    settings = data.draw(
+        st.sampled_from(
+            [
+                {"gamma": gamma},
+                {"gamma": gamma, "step": 0.3},
+                {"contamination": 0.4},
+                {"gamma": gamma, "cap": 1.5},
+                {"budget": 0.3},
+            ]
+        )
+    )
+    places = list(range(len(c)))
+    random.shuffle(places)
+    one, other = Reweighter(len(c), **settings), Reweighter(len(c), **settings)
+    assert repr(one.update(c)) == repr(other.update(c[places]))
+    assert torch.equal(one[places], other[:])
+
+
 def test_indexing():
     """rw[index] gives N p in the index's shape, for ints, lists, tensors and slices."""
     rw = Reweighter(4, gamma=2.0)

@@ -14,7 +14,6 @@ from contextlib import suppress
 from fractions import Fraction
 from functools import cache, partial
 from importlib import import_module
-from math import isnan
 from numbers import Integral, Real
 from types import ModuleType
 from typing import Self
@@ -27,15 +26,13 @@ from torch import Tensor
 from torch._compile import _disable_dynamo
 
 from rrm_theory._checks import (
-    LARGEST,
     at_least_one,
-    exact_vector,
     fraction_of_samples,
     positive,
-    refuse_inexact_integers,
 )
 from rrm_theory._exact import exact_cut, samples_to_prune
 from rrm_theory.reweight import order
+from rrm_theory.reweight.arguments import all_infinite, floats, integers, refusal, refuse
 from rrm_theory.reweight.parts import Part, shares
 from rrm_theory.reweight.reweighting import LateReweighting, Reweighting, ReweightOutcome
 from rrm_theory.reweight.shards import Ranks, agree
@@ -239,7 +236,7 @@ class Reweighter(torch.nn.Module):
         if kernels is not None and self.cap is None and self.budget is None:
             return self._queue(kernels, c.contiguous())
         seen = Losses(_operations(c.device.type), order.bits(c), c.dtype)
-        _refuse(c, seen.lowest, seen.highest)
+        refuse(c, seen.lowest, seen.highest)
         self._last = self._move(seen, self.parts)
         return self._last
 
@@ -267,8 +264,8 @@ class Reweighter(torch.nn.Module):
         if refused:
             self.refused.zero_()
             if refused < 0:
-                raise ValueError(_all_infinite(self.n_samples))
-            raise ValueError(_refusal(refused - 1, order.value(refused_key, dtype)))
+                raise ValueError(all_infinite(self.n_samples))
+            raise ValueError(refusal(refused - 1, order.value(refused_key, dtype)))
         minimum, threshold = order.value(lowest, dtype), float("nan")
         if not written:
             n_pruned = 0
@@ -311,7 +308,7 @@ class Reweighter(torch.nn.Module):
             c = self._losses(losses)
             if c.numel():
                 ends = do.scan(order.bits(c))
-                _refuse(c, *ends)
+                refuse(c, *ends)
         except ValueError as error:
             refusal = refusal or error
         asked = (self.gamma, self.contamination, self.budget, self.cap, self.mu, self.shares.dtype)
@@ -324,7 +321,7 @@ class Reweighter(torch.nn.Module):
         """Set the weights by what can be asked about the losses, and return what was done."""
         infinite = order.infinite_key(losses.dtype)
         if losses.lowest == infinite:
-            raise ValueError(_all_infinite(self.n_total))
+            raise ValueError(all_infinite(self.n_total))
         target = self._target(losses)
         report = partial(Reweighting, minimum=losses.minimum, n_samples=self.n_total)
         if target is None:
@@ -381,7 +378,7 @@ class Reweighter(torch.nn.Module):
 
     def _losses(self, losses: Tensor | ArrayLike) -> Tensor:
         """Return the losses of all samples here, as floats on this device."""
-        c = _floats(losses)
+        c = floats(losses)
         if c.shape != (self.n_samples,):
             n, shape = self.n_samples, tuple(c.shape)
             msg = f"losses must have shape ({n},), one per sample, got {shape}."
@@ -418,7 +415,7 @@ class Reweighter(torch.nn.Module):
 
         """
         i = self._index(index).to(self.parts.device)
-        c = _floats(losses).to(self.parts.device)
+        c = floats(losses).to(self.parts.device)
         if i.dim() != 1 or c.shape != i.shape:
             msg = (
                 "losses and index must be vectors of one length, got shapes "
@@ -560,7 +557,7 @@ class Reweighter(torch.nn.Module):
 
     def _index(self, index: ArrayLike | Tensor) -> Tensor:
         """Return sample indices as int64, or raise a ValueError that names an unknown one."""
-        i = index if isinstance(index, Tensor) else _integers(index)
+        i = index if isinstance(index, Tensor) else integers(index)
         if i.dtype.is_floating_point or i.dtype.is_complex or i.dtype == torch.bool:
             msg = f"index must hold integers, got {i.dtype}."
             raise ValueError(msg)
@@ -583,31 +580,6 @@ def _outcome(moved: int | Fraction, *, exists: bool, free: bool) -> ReweightOutc
     return ReweightOutcome.GAMMA_ZERO if free else ReweightOutcome.REWEIGHTED
 
 
-def _floats(losses: Tensor | ArrayLike) -> Tensor:
-    """Return losses in their float type, or in float64 if they are not floats of torch."""
-    if isinstance(losses, Tensor):
-        given = losses.detach()
-    else:
-        vector = exact_vector(losses)
-        given = torch.from_numpy(vector if vector.flags.writeable else vector.copy())
-    if given.dtype == torch.bool or given.dtype.is_complex:
-        msg = f"losses must be real numbers, got {given.dtype}."
-        raise ValueError(msg)
-    if not given.dtype.is_floating_point:
-        refuse_inexact_integers(given.flatten().tolist())
-    # Types that are shorter still embed exactly in float64.
-    return given.to(given.dtype if given.dtype in order.INTEGERS else torch.float64)
-
-
-def _integers(index: ArrayLike) -> Tensor:
-    """Return an index given as a number, a sequence or an array as int64, whatever its layout."""
-    given = np.asarray(index)
-    if given.size and given.dtype.kind not in "iu":
-        msg = f"index must hold integers, got {given.dtype}."
-        raise ValueError(msg)
-    return torch.from_numpy(np.array(given, dtype=np.int64, order="C"))
-
-
 @cache
 def _kernels(device: str) -> ModuleType | None:
     """Return the kernels for losses on a GPU where Triton can be imported."""
@@ -624,27 +596,3 @@ def _operations(device: str) -> ModuleType:
         with suppress(ImportError):
             return import_module("rrm_theory.reweight.compiled")
     return import_module("rrm_theory.reweight.plain")
-
-
-def _refuse(c: Tensor, lowest: int, highest: int) -> None:
-    """Raise a ValueError if a loss is NaN or out of range."""
-    infinite, limit = order.infinite_key(c.dtype), order.largest_key(LARGEST, c.dtype)
-    bad = torch.isnan(c) if highest > infinite or lowest < -1 - infinite else None
-    # In short types no number is out of range, so that +inf costs nothing.
-    if bad is None and (lowest < -1 - limit or (highest > limit and limit < infinite - 1)):
-        bad = (c.abs().double() > LARGEST) & (c != torch.inf)
-    if bad is not None and bad.any():
-        i = int(bad.int().argmax())
-        raise ValueError(_refusal(i, float(c[i])))
-
-
-def _refusal(index: int, loss: float) -> str:
-    """Return why a loss is refused."""
-    if isnan(loss):
-        return f"losses must not be NaN, got nan at index {index}."
-    return f"losses must lie in [-2^960, 2^960] or be +inf, got {loss} at index {index}."
-
-
-def _all_infinite(n: int) -> str:
-    """Return why losses without a finite one are refused."""
-    return f"losses must hold a finite value, got only +inf ({n} of them)."
