@@ -59,8 +59,8 @@ def fgsm(
 
     Notes
     -----
-    Source: ICLR paper, Algorithm 3, line 4; Goodfellow, Shlens & Szegedy 2015. Where the gradient
-    is zero the input stays. Cost: one forward and one backward pass.
+    Source: ICLR paper, Section 3.5.2 and Algorithm 2; Goodfellow, Shlens & Szegedy 2015. Where the
+    gradient is zero the input stays. Cost: one forward and one backward pass.
 
     Examples
     --------

@@ -153,6 +153,19 @@ def test_a_refused_update_never_looks_like_another_outcome():
     assert rw[:].tolist() == [2, 1, 0]
 
 
+def test_looking_at_one_refusal_keeps_another():
+    """The first is still to be heard of, at a report of an update that was not refused."""
+    rw = Reweighter(3, gamma=1.0).to(DEVICE)
+    queued(rw, torch.tensor([0.0, math.nan, 1.0]))
+    second = queued(rw, torch.tensor([-math.inf, 0.0, 1.0]))
+    good = queued(rw, torch.tensor([0.0, 0.5, 9.0]))
+    with pytest.raises(ValueError, match="got -inf at index 0"):
+        second.outcome  # noqa: B018
+    with pytest.raises(ValueError, match="got nan at index 1"):
+        good.n_pruned  # noqa: B018
+    assert good.n_pruned == 1
+
+
 def test_the_range_of_losses_is_closed():
     """-2^960 and 2^960 are in it."""
     losses = torch.tensor([2.0**960, -(2.0**960), 0.0], dtype=torch.float64)

@@ -25,11 +25,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch._compile import _disable_dynamo
 
-from rrm_theory._checks import (
-    at_least_one,
-    fraction_of_samples,
-    positive,
-)
+from rrm_theory._checks import at_least_one, fraction_of_samples, positive
 from rrm_theory._exact import exact_cut, samples_to_prune
 from rrm_theory.reweight import order
 from rrm_theory.reweight.arguments import all_infinite, floats, integers, refusal, refuse
@@ -56,7 +52,8 @@ class Reweighter(torch.nn.Module):
         fraction is pruned. A float is read as the decimal that denotes it.
     budget
         rho in [0, 1), total variation: every update moves this much mass from the largest losses,
-        the last of them in part, as :func:`rrm_theory.trimmed_risk` does. Read likewise.
+        the last of them in part, or less if there is no more to gain, as
+        :func:`rrm_theory.trimmed_risk` does. Read likewise.
     cap
         kappa >= 1: no sample gets more than kappa / N. The mass then fills the smallest losses one
         after the other, as in :func:`rrm_theory.capped_relax`; with ``contamination`` at the price
@@ -176,11 +173,7 @@ class Reweighter(torch.nn.Module):
         self.register_buffer("recorded", None, persistent=False)
         self.register_buffer("times", None, persistent=False)
 
-    def _apply(
-        self,
-        fn: Callable[[Tensor], Tensor],
-        recurse: bool = True,
-    ) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move to where a function moves tensors, and keep their types: weights stay exact."""
         del recurse
         device = fn(torch.empty(0, device=self.parts.device)).device
@@ -260,12 +253,14 @@ class Reweighter(torch.nn.Module):
         """Wait for the GPU, and return what an update did, or raise if losses were refused."""
         lowest, cut, n_minimum, n_pruned, written, *mine = state.tolist()
         # What another update was refused for, and nobody has looked at, is heard of here too.
-        refused, refused_key = mine if mine[0] else self.refused.tolist()
-        if refused:
+        unheard = self.refused.tolist()
+        place, key = told = mine if mine[0] else unheard
+        if told == unheard:
             self.refused.zero_()
-            if refused < 0:
-                raise ValueError(all_infinite(self.n_samples))
-            raise ValueError(refusal(refused - 1, order.value(refused_key, dtype)))
+        if place < 0:
+            raise ValueError(all_infinite(self.n_samples))
+        if place:
+            raise ValueError(refusal(place - 1, order.value(key, dtype)))
         minimum, threshold = order.value(lowest, dtype), float("nan")
         if not written:
             n_pruned = 0
@@ -327,7 +322,7 @@ class Reweighter(torch.nn.Module):
         if target is None:
             return report(
                 threshold=float("nan"),
-                n_minimum=losses.count(order.largest_equal(losses.lowest), infinite)[0],
+                n_minimum=losses.count_minimum(),
                 n_pruned=0,
                 freed_mass=Fraction(0),
                 outcome=_outcome(0, exists=False, free=False),
@@ -337,8 +332,7 @@ class Reweighter(torch.nn.Module):
         if target.moved is None:
             n_minimum, moved = sizes[1], Fraction(n_pruned)
         else:
-            n_minimum = losses.count(order.largest_equal(losses.lowest), infinite)[0]
-            moved = target.moved
+            n_minimum, moved = losses.count_minimum(), target.moved
         room = Fraction(0) if self.cap is None else self.cap - 1
         # Quotients of integers, rounded once to float64: the same bits everywhere.
         exact = [float(share) for share in shares(sizes, moved, room)]
@@ -422,13 +416,12 @@ class Reweighter(torch.nn.Module):
                 f"{tuple(c.shape)} and {tuple(i.shape)}."
             )
             raise ValueError(msg)
-        dtype = c.dtype
         if self.recorded is None or self.times is None:
-            self.recorded = torch.empty(self.n_samples, dtype=dtype, device=c.device)
+            self.recorded = torch.empty(self.n_samples, dtype=c.dtype, device=c.device)
             self.times = torch.zeros(self.n_samples, dtype=torch.int32, device=c.device)
-        if dtype != self.recorded.dtype:
+        if c.dtype != self.recorded.dtype:
             before = self.recorded.dtype
-            msg = f"losses must keep their type in a pass, got {dtype} after {before}."
+            msg = f"losses must keep their type in a pass, got {c.dtype} after {before}."
             raise ValueError(msg)
         once = torch.ones_like(i, dtype=torch.int32)
         self.times.index_add_(0, i, once)

@@ -52,6 +52,10 @@ class Losses:
         low, high = self.do.count(self.bits, limit, cut)
         return low, high
 
+    def count_minimum(self) -> int:
+        """Return |I_min|."""
+        return self.count(order.largest_equal(self.lowest), order.infinite_key(self.dtype))[0]
+
     def kth_largest(self, k: int) -> int:
         """Return the K-th largest loss, 1 <= k <= N."""
         key: int = self.do.kth_largest(self.bits, k)

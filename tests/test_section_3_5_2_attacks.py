@@ -1,4 +1,4 @@
-"""ICLR paper, Algorithm 3, line 4: perturbed inputs, by definition, and without side effects."""
+"""ICLR paper, Section 3.5.2, Algorithm 2: perturbed inputs by definition, without side effects."""
 
 import pytest
 import torch
@@ -116,6 +116,14 @@ def test_one_step_of_size_eps_is_fgsm(eps, seed):
                 torch.testing.assert_close(step, single, rtol=0, atol=2.0**-21)
         else:
             assert torch.equal(single, x if bounds is None else x.clamp(*bounds))
+
+
+def test_the_step_is_two_and_a_half_balls_divided_by_the_steps():
+    """Ten steps of 0.8 around a maximum at 1: 0, 0.8, 1.6, 0.8, and so on, to 1.6."""
+    x, label = torch.zeros(1, 1), torch.tensor([0])
+    moved = pgd(nn.Identity(), lambda z, _: -(z[:, 0] - 1).abs(), x, label, 3.2, steps=10)
+    # Ten roundings of numbers up to 2.
+    assert moved.item() == pytest.approx(1.6, abs=10 * 2.0**-23)
 
 
 def test_more_steps_find_a_larger_loss():
