@@ -86,10 +86,11 @@ def _parser() -> argparse.ArgumentParser:
         "run table8 --preset authors_program --seeds 3 --jobs 2",
     )
     run.add_argument("table", help=f"one of: {', '.join(TABLES)}")
-    run.add_argument("--preset", default="authors_program", help=f"{', '.join(PRESETS)}")
-    run.add_argument("--scale", default="paper", help=f"{', '.join(SCALES)} (%(default)s)")
+    run.add_argument("--preset", help=f"{', '.join(PRESETS)} (the table's first)")
+    run.add_argument("--scale", help=f"{', '.join(SCALES)} (the table's first)")
     run.add_argument("--seeds", type=_positive, default=1, help="seeds 0..SEEDS-1")
     run.add_argument("--jobs", type=_positive, default=1, help="processes of one thread each")
+    run.add_argument("--device", choices=("cpu", "cuda"), help="a GPU if there is one")
     run.add_argument("--budget", type=_duration, help="stop cleanly after this time: 90s, 9m, 2h")
     run.add_argument("--shard", type=_shard, default=(1, 1), help="I/K: the I-th of K equal parts")
     _add_changes(run)
@@ -98,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     rep = command("report", _report, "Ours beside the published numbers.", "report table8")
     rep.add_argument("table", help=f"one of: {', '.join(TABLES)}")
     rep.add_argument("--preset", help="only this one; all if not given")
-    rep.add_argument("--scale", default="paper", help=f"{', '.join(SCALES)} (%(default)s)")
+    rep.add_argument("--scale", help=f"{', '.join(SCALES)} (the table's first)")
     output = rep.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON")
     output.add_argument("--markdown", action="store_true", help="print Markdown")
@@ -235,8 +236,8 @@ def _list(options: argparse.Namespace, console: Console) -> int:
 def _run(options: argparse.Namespace, console: Console) -> int:
     """Train what is missing of a table."""
     chosen = table(options.table)
-    preset = _known(options.preset, list(PRESETS), "preset")
-    scale = _known(options.scale, SCALES, "scale")
+    preset = _known(options.preset or chosen.presets[0], chosen.presets, "preset")
+    scale = _known(options.scale or chosen.scales[0], chosen.scales, "scale")
     part, parts = options.shard
     changes = _changes(options)
     runs = [
@@ -248,10 +249,17 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         msg = f"no run of {chosen.name} is left after --only and --shard."
         raise ValueError(msg)
     print_settings(runs, console)
-    store = Store(experiment=chosen.name, results=options.results, work=options.work)
-    outcome = sweep(runs, store, jobs=options.jobs, budget_seconds=options.budget, console=console)
+    store = Store(experiment=chosen.experiment, results=options.results, work=options.work)
+    outcome = sweep(
+        runs,
+        store,
+        jobs=options.jobs,
+        budget_seconds=options.budget,
+        device=options.device or ("cuda" if torch.cuda.is_available() else "cpu"),
+        console=console,
+    )
     again = "python -m experiments " + shlex.join(options.command_line)
-    return _ending(outcome, console, options.results / chosen.name, again)
+    return _ending(outcome, console, options.results / chosen.experiment, again)
 
 
 def print_settings(runs: Sequence[Run], console: Console) -> None:
@@ -285,9 +293,10 @@ def _ending(outcome: Sweep, console: Console, folder: Path, again: str) -> int:
 def _report(options: argparse.Namespace, console: Console) -> int:
     """Print a table: ours beside published."""
     chosen = table(options.table)
-    presets = [_known(options.preset, list(PRESETS), "preset")] if options.preset else PRESETS
-    scale = _known(options.scale, SCALES, "scale")
-    store = Store(experiment=chosen.name, results=options.results, work=options.work)
+    known = chosen.presets
+    presets = [_known(options.preset, known, "preset")] if options.preset else known
+    scale = _known(options.scale or chosen.scales[0], chosen.scales, "scale")
+    store = Store(experiment=chosen.experiment, results=options.results, work=options.work)
     reports = [
         reporting.report(
             chosen,

@@ -2,13 +2,14 @@ r"""Perturbations of the inputs that raise the loss: FGSM and PGD in the L-infin
 
     FGSM:  x' = x + eps sign(dJ/dx);    PGD:  x' <- x' + a sign(dJ/dx'), back into |x' - x| <= eps
 
+`alone` and `accumulating` are FGSM of several sizes: from x each time, or each from the last one.
 `eps` and all else are in the units of x, as the network sees it. Only x is differentiated: no
 gradient of a parameter is computed or changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
 
@@ -82,6 +83,109 @@ def fgsm(
         with _asked(model):
             x = x + eps * _gradient(model, loss, x, labels).sign()
     return _within(x, bounds)
+
+
+def alone(
+    model: nn.Module,
+    loss: Loss,
+    x: Tensor,
+    labels: Tensor,
+    sizes: Sequence[float],
+    *,
+    bounds: Bounds | None = None,
+) -> Iterator[Tensor]:
+    r"""Yield ``x + eps sign(dJ/dx)`` for every eps of ``sizes``, at the cost of one gradient.
+
+    Parameters
+    ----------
+    model, loss, x, labels, bounds
+        As for :func:`fgsm`.
+    sizes
+        Each eps >= 0, in the units of x.
+
+    Yields
+    ------
+    Tensor
+        What :func:`fgsm` returns for that eps, to the bit.
+
+    Raises
+    ------
+    ValueError
+        As :func:`fgsm`, before anything is yielded.
+
+    Notes
+    -----
+    Source: ICLR paper, Section 4.2.2: test images under a list of eps.
+
+    Examples
+    --------
+    >>> model = nn.Linear(1, 2, bias=False)
+    >>> _ = model.weight.data.copy_(torch.tensor([[0.0], [1.0]]))
+    >>> x, label = torch.tensor([[0.5]]), torch.tensor([0])
+    >>> cross_entropy = nn.CrossEntropyLoss(reduction="none")
+    >>> [float(p) for p in alone(model, cross_entropy, x, label, [0, 0.25, 1])]
+    [0.5, 0.75, 1.5]
+
+    """
+    for eps in sizes:
+        _check(eps, bounds)
+    x = x.detach()
+    direction = torch.zeros_like(x)
+    if any(sizes):
+        with _asked(model):
+            direction = _gradient(model, loss, x, labels).sign()
+    for eps in sizes:
+        yield _within(x + eps * direction if eps else x, bounds)
+
+
+def accumulating(
+    model: nn.Module,
+    loss: Loss,
+    x: Tensor,
+    labels: Tensor,
+    sizes: Sequence[float],
+    *,
+    bounds: Bounds | None = None,
+) -> Iterator[Tensor]:
+    r"""Yield ``x_k = x_{k-1} + eps_k sign(dJ/dx_{k-1})`` for every eps_k of ``sizes``.
+
+    So sizes 0, 0.1, 0.25, 0.5, 1 are in truth up to 0, 0.1, 0.35, 0.85, 1.85 away from x.
+
+    Parameters
+    ----------
+    model, loss, x, labels, bounds
+        As for :func:`fgsm`.
+    sizes
+        Each eps_k >= 0, in the units of x.
+
+    Yields
+    ------
+    Tensor
+        Perturbed inputs, of the shape and type of x, without gradient.
+
+    Raises
+    ------
+    ValueError
+        As :func:`fgsm`.
+
+    Notes
+    -----
+    Source: what the authors' published program does with the list of the ICLR paper's Table 5; the
+    text means `alone`. Cost: a gradient for every eps but 0.
+
+    Examples
+    --------
+    >>> model = nn.Linear(1, 2, bias=False)
+    >>> _ = model.weight.data.copy_(torch.tensor([[0.0], [1.0]]))
+    >>> x, label = torch.tensor([[0.5]]), torch.tensor([0])
+    >>> cross_entropy = nn.CrossEntropyLoss(reduction="none")
+    >>> [float(p) for p in accumulating(model, cross_entropy, x, label, [0, 0.25, 1])]
+    [0.5, 0.75, 1.75]
+
+    """
+    for eps in sizes:
+        x = fgsm(model, loss, x, labels, eps, bounds=bounds)
+        yield x
 
 
 def pgd(

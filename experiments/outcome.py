@@ -1,15 +1,18 @@
 """From a run's log to its result: accuracies under three selection rules, and where it came from.
 
-With correct[e][f] right answers after epoch e in fold f: *last* is the last epoch; *selected* is,
-fold by fold, the first epoch with the most right answers on its noisy validation labels; *oracle*
-is the best epoch on the clean test labels, which nobody can choose in practice.
+With correct[e][f] right answers at evaluation e in fold f: *last* is the last one; *selected* is,
+fold by fold, the first with the most right answers on its validation labels, unattacked images;
+*oracle* is the best on the test labels, which nobody can choose in practice; under attack it is
+another one for every eps. *selected_clean* is *selected* by the validation samples' true labels.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from experiments.data import Data
 from experiments.problem import Problem
@@ -25,14 +28,29 @@ VERSIONED = ("numpy", "scikit-learn", "torch")
 
 def accuracies(log: Log, problem: Problem) -> dict[str, float]:
     """Return the test accuracy in percent under each selection rule."""
-    validation, test = np.array(log.validation_correct), np.array(log.test_correct)
+    test = np.array(log.test_correct)
     n_test = sum(len(fold.test) for fold in problem.folds)
-    chosen = validation.argmax(axis=0)
+
+    def selected(validation_correct: list[list[int]]) -> int:
+        chosen = np.array(validation_correct).argmax(axis=0)
+        return int(test[chosen, np.arange(len(chosen))].sum())
+
     return {
         "last": 100 * int(test[-1].sum()) / n_test,
-        "selected": 100 * int(test[chosen, np.arange(len(chosen))].sum()) / n_test,
+        "selected": 100 * selected(log.validation_correct) / n_test,
+        "selected_clean": 100 * selected(log.clean_validation_correct) / n_test,
         "oracle": 100 * int(test.sum(axis=1).max()) / n_test,
     }
+
+
+def attacked_accuracies(log: Log, problem: Problem) -> dict[str, list[float]]:
+    """Return the test accuracy in percent under each of TEST_EPS, by selection rule."""
+    attacked = np.array(log.attacked_correct)  # (evaluations, folds, eps)
+    each = [
+        accuracies(replace(log, test_correct=attacked[:, :, k].tolist()), problem)
+        for k in range(attacked.shape[2])
+    ]
+    return {rule: [one[rule] for one in each] for rule in each[0]}
 
 
 def result(
@@ -42,10 +60,18 @@ def result(
 
     ``made_by`` is :func:`environment` as it was when the sweep started.
     """
+    under_attack: dict[str, Any] = {}
+    if run.test_attack != "none":
+        under_attack = {
+            "attacked_accuracy": attacked_accuracies(log, problem),
+            "attacked_correct": log.attacked_correct,
+            "canary": log.canary,
+        }
     return {
         "key": run.key,
         "run": run.settings(),
         "accuracy": accuracies(log, problem),
+        **under_attack,
         "samples": {
             "train": len(problem.labels),
             "contaminated": int(problem.contaminated.sum()),
@@ -56,14 +82,16 @@ def result(
         "reweightings": log.reweightings,
         "test_correct": log.test_correct,
         "validation_correct": log.validation_correct,
+        "clean_validation_correct": log.clean_validation_correct,
         "data_sha256": data.sha256,
         "environment": made_by,
     }
 
 
-def environment() -> dict[str, Any]:
-    """Return versions, processor, threads of a run, the commit, and whether files differ from it.
+def environment(device: str = "cpu") -> dict[str, Any]:
+    """Return versions, device, threads of a run, the commit, and whether files differ from it.
 
     Without git the last two are null.
     """
-    return {**provenance(VERSIONED), "threads": THREADS}
+    made_by = {**provenance(VERSIONED), "threads": THREADS}
+    return made_by if device == "cpu" else made_by | {"device": torch.cuda.get_device_name()}

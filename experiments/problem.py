@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.data import Data, Images
-from experiments.noise import Labels, Stream, generator, symmetric
+from experiments.noise import TABLE_9, Labels, Stream, by_kernel, generator, symmetric
 from experiments.spec import Run
 from rrm_theory._checks import fraction_of_samples
 
@@ -19,11 +19,13 @@ from rrm_theory._checks import fraction_of_samples
 class Fold:
     """Noisy validation labels that select an epoch, and clean test labels that score it.
 
-    Both name their samples by position in :attr:`Problem.x_eval`.
+    Both name their samples by position in :attr:`Problem.x_eval`. `clean_labels` are the validation
+    samples' true ones, to say what selecting by those would have given.
     """
 
     validation: Tensor
     validation_labels: Tensor
+    clean_labels: Tensor
     test: Tensor
     test_labels: Tensor
 
@@ -44,6 +46,8 @@ class Problem:
         One fold if validation samples are held out. Otherwise two: the contaminated labels of
         each half of the test set select the epoch at which the other half is scored, so that no
         training sample is given up and no test label selects its own score.
+    ink
+        Values of no ink and of full ink in the units of x.
 
     """
 
@@ -54,6 +58,16 @@ class Problem:
     folds: tuple[Fold, ...]
     n_classes: int
     image: tuple[int, int]
+    ink: tuple[float, float]
+
+    def to(self, device: str) -> Problem:
+        """Return the samples on a device, where training and evaluation gather them."""
+        folds = (
+            Fold(**{name: part.to(device) for name, part in vars(fold).items()})
+            for fold in self.folds
+        )
+        moved = {name: getattr(self, name).to(device) for name in ("x", "labels", "x_eval")}
+        return replace(self, folds=tuple(folds), **moved)
 
 
 def problem(run: Run, data: Data) -> Problem:
@@ -62,11 +76,17 @@ def problem(run: Run, data: Data) -> Problem:
     Raises
     ------
     ValueError
-        If ``train_samples`` or ``validation`` ask for what the data do not have.
+        If ``train_samples``, ``test_samples``, ``validation`` or ``noise`` ask for what the data do
+        not have.
 
     """
-    if run.train_samples is not None and run.train_samples > len(data.y_train):
-        msg = f"train_samples must be at most {len(data.y_train)}, got {run.train_samples}."
+    for name, there in (("train_samples", data.y_train), ("test_samples", data.y_test)):
+        asked = getattr(run, name)
+        if asked is not None and asked > len(there):
+            msg = f"{name} must be at most {len(there)}, got {asked}."
+            raise ValueError(msg)
+    if run.noise == "table9" and data.n_classes != len(TABLE_9):
+        msg = f"noise='table9' is for {len(TABLE_9)} classes, {data.name} has {data.n_classes}."
         raise ValueError(msg)
     x, y = data.x_train[: run.train_samples], data.y_train[: run.train_samples]
     held_out = int(fraction_of_samples(run.validation, "validation") * len(y))
@@ -77,29 +97,29 @@ def problem(run: Run, data: Data) -> Problem:
     scale = _normalisation(run, x[:n], data.largest_pixel)
 
     def contaminate(labels: Labels, stream: Stream) -> Labels:
-        return symmetric(
-            labels,
-            noise_rate=run.noise_rate,
-            n_classes=data.n_classes,
-            rng=generator(run.seed, stream),
-        )
+        rng = generator(run.seed, stream)
+        if run.noise == "table9":
+            return by_kernel(labels, noise_rate=run.noise_rate, kernel=TABLE_9, rng=rng)
+        return symmetric(labels, noise_rate=run.noise_rate, n_classes=data.n_classes, rng=rng)
 
     noisy = contaminate(y[:n], Stream.TRAIN_NOISE)
-    tests = np.arange(len(data.y_test))
+    x_test, y_test = data.x_test[: run.test_samples], data.y_test[: run.test_samples]
+    tests = np.arange(len(y_test))
     if held_out:
-        x_eval = np.concatenate((data.x_test, x[n:]))
+        x_eval = np.concatenate((x_test, x[n:]))
         parts = [(len(tests) + np.arange(held_out), y[n:], tests)]
     else:
-        x_eval = data.x_test
+        x_eval = x_test
         shuffled = generator(run.seed, Stream.TEST_HALVES).permutation(tests)
         halves = np.sort(shuffled[: len(tests) // 2]), np.sort(shuffled[len(tests) // 2 :])
-        parts = [(a, data.y_test[a], b) for a, b in (halves, halves[::-1])]
+        parts = [(a, y_test[a], b) for a, b in (halves, halves[::-1])]
     folds = tuple(
         Fold(
             validation=torch.from_numpy(validation),
             validation_labels=torch.from_numpy(contaminate(clean, Stream.VALIDATION_NOISE)),
+            clean_labels=torch.from_numpy(clean),
             test=torch.from_numpy(test),
-            test_labels=torch.from_numpy(data.y_test[test]),
+            test_labels=torch.from_numpy(y_test[test]),
         )
         for validation, clean, test in parts
     )
@@ -111,6 +131,7 @@ def problem(run: Run, data: Data) -> Problem:
         folds=folds,
         n_classes=data.n_classes,
         image=data.image,
+        ink=((0 - scale[0]) / scale[1], (data.largest_pixel - scale[0]) / scale[1]),
     )
 
 

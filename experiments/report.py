@@ -36,7 +36,7 @@ class Line:
     @property
     def difference(self) -> float:
         """Our last epoch minus the published accuracy, in points."""
-        return self.mean["last"] - self.cell.published
+        return self.mean["last"] - self.cell.published[0]
 
     @property
     def disagrees(self) -> bool:
@@ -77,7 +77,7 @@ class Report:
                     "row": line.cell.row,
                     "noise_rate": line.cell.noise_rate,
                     "rrm": line.cell.rrm,
-                    "published": line.cell.published,
+                    "published": line.cell.published[0],
                     "seeds": line.seeds,
                     "mean": line.mean,
                     "spread": line.spread,
@@ -167,7 +167,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
             line.cell.row.upper(),
             f"{100 * line.cell.noise_rate:.0f} %",
             "+ RRM" if line.cell.rrm else "plain",
-            f"{line.cell.published:.0f}",
+            f"{line.cell.published[0]:.0f}",
             *(_mean_and_spread(line, rule) for rule in SELECTIONS),
             # Adding 0.0 turns -0.0 into 0.0.
             f"{round(line.difference, 1) + 0.0:+.1f}{' !' if line.disagrees else ''}",

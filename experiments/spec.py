@@ -15,12 +15,20 @@ from numbers import Integral, Real
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from rrm_theory import gamma_from_l1_penalty
-from rrm_theory._checks import fraction_of_samples, positive
+from rrm_theory._checks import at_least_one, fraction_of_samples, positive
 
 Dataset = Literal["digits", "mnist3", "mnist"]
 Model = Literal["mlp", "cnn"]
+Noise = Literal["symmetric", "table9"]
 LossName = Literal["cce", "mae", "mse", "gce", "elr"]
 GammaConvention = Literal["eq2", "l1"]
+EpsUnit = Literal["pixel", "normalised"]
+TestAttack = Literal["none", "alone", "accumulating"]
+
+# Sizes of the attacks on test images in the ICLR paper's Tables 5 and 10, in a run's `eps_unit`.
+TEST_EPS = (0.0, 0.1, 0.25, 0.5, 1.0)
+# Fields that count something, and must be positive where they are given.
+_COUNTS = ("batch_size", "iterations", "epochs_per_iteration", "train_samples", "test_samples")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +51,15 @@ class Run:
     gamma_convention: GammaConvention = "eq2"  # "eq2": (penalty/2) ||u||_1; "l1": penalty ||u||_1
     contamination: float | None = None  # C' in [0, 1)
     step: float = 1.0  # mu
-    reweight_inputs: Literal["clean"] = "clean"  # what the re-weighting losses are computed on
+    cap: float | None = None  # no N p_i beyond this, at least 1
+    reweight_inputs: Literal["clean", "perturbed"] = "clean"  # of the re-weighting losses
     weighted_term: Literal["supervised", "total"] = "supervised"  # what the weights multiply
+
+    # Adversarial training and evaluation; see `experiments.attacks`.
+    train_eps: float = 0.0  # size of FGSM on every training batch, in eps_unit; 0: none
+    eps_unit: EpsUnit = "pixel"  # 1 is the whole range of ink, or one unit of what the network sees
+    clamp: bool = False  # move perturbed images back into the range of ink
+    test_attack: TestAttack = "none"  # FGSM of each of TEST_EPS alone, or each on top of the last
 
     # Optimisation: plain SGD.
     learning_rate: float = 0.1
@@ -61,10 +76,13 @@ class Run:
     gce_q: float = 0.7  # Zhang & Sabuncu 2018's default
     elr_decay: float = 0.7  # beta, Liu et al. 2020's CIFAR-10 default
     elr_strength: float = 3.0  # lambda, likewise
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the network's products; losses: 32
 
     # Samples. validation = 0 cross-fits the selection over the two halves of the test set.
+    noise: Noise = "symmetric"  # a uniform other class, or by Table 9's kernel
     validation: float = 0.0  # fraction of the training samples held out, contaminated alike
-    train_samples: int | None = None  # use this many only
+    train_samples: int | None = None  # use this many only, the first, of which validation is a part
+    test_samples: int | None = None  # use this many only, the first
 
     def __post_init__(self) -> None:
         """Refuse a run that cannot be trained, before any run starts; make 1 and 1.0 one run."""
@@ -82,6 +100,17 @@ class Run:
             raise ValueError(msg)
         if self.penalty is not None:
             positive(self.penalty, "penalty")
+        if self.cap is not None:
+            at_least_one(self.cap, "cap")
+            if not self.reweights:
+                msg = f"cap needs penalty or contamination, got cap={self.cap!r} alone."
+                raise ValueError(msg)
+        if not 0 <= self.train_eps < float("inf"):
+            msg = f"train_eps must be finite and at least 0, got {self.train_eps!r}."
+            raise ValueError(msg)
+        if self.reweight_inputs == "perturbed" and not self.train_eps:
+            msg = "reweight_inputs='perturbed' needs train_eps > 0, got 0.0."
+            raise ValueError(msg)
         if not 0 < self.step <= 1:
             msg = f"step must lie in (0, 1], got {self.step!r}."
             raise ValueError(msg)
@@ -94,7 +123,7 @@ class Run:
             if not 0 <= getattr(self, name) < limit:
                 msg = f"{name} must lie in [0, {limit}), got {getattr(self, name)!r}."
                 raise ValueError(msg)
-        for name in ("batch_size", "iterations", "epochs_per_iteration", "train_samples"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 msg = f"{name} must be a positive integer, got {value!r}."
@@ -115,6 +144,11 @@ class Run:
         optional = type(None) in choices
         if value is None and optional:
             return
+        if hint is bool:
+            if not isinstance(value, bool):
+                msg = f"{name} must be true or false, got {value!r}."
+                raise ValueError(msg)
+            return
         kind, expected = (int, Integral) if int in (hint, *choices) else (float, Real)
         if isinstance(value, bool) or not isinstance(value, expected):
             what = "an integer" if kind is int else "a number"
@@ -133,6 +167,15 @@ class Run:
     def reweights(self) -> bool:
         """Whether the run is RRM; if not, every weight stays at 1."""
         return self.penalty is not None or self.contamination is not None
+
+    @property
+    def evaluations(self) -> tuple[int, ...]:
+        """Numbers of finished epochs at which accuracy is counted: all, or once an iteration.
+
+        With an attack on the test images only once, since attacks cost several passes.
+        """
+        every = 1 if self.test_attack == "none" else self.epochs_per_iteration
+        return tuple(range(every, self.epochs + 1, every))
 
     @property
     def epochs(self) -> int:

@@ -58,8 +58,8 @@ class Store:
         return self.results / self.experiment / f"{run.key}.json"
 
     def trajectory_path(self, run: Run) -> Path:
-        """Return the place of the run's trajectory, a work file."""
-        return self.work / self.experiment / f"{run.key}.npz"
+        """Return the place of the run's trajectory."""
+        return self.results / self.experiment / f"{run.key}.npz"
 
     @contextmanager
     def lock(self, run: Run) -> Iterator[None]:
@@ -116,7 +116,7 @@ class Store:
                 raise BrokenFileError(msg)
         return result
 
-    def save_trajectory(self, run: Run, **arrays: NDArray[Any]) -> None:
+    def save_trajectory(self, run: Run, arrays: dict[str, NDArray[Any]]) -> None:
         """Write the run's arrays, compressed."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **arrays)

@@ -58,6 +58,7 @@ def sweep(
     *,
     jobs: int = 1,
     budget_seconds: float | None = None,
+    device: str = "cpu",
     console: Console,
 ) -> Sweep:
     """Train every run that has no result yet, and say how it went.
@@ -74,20 +75,27 @@ def sweep(
         Number of processes, each with one thread.
     budget_seconds
         After this wall time no run is started, and those in progress stop after their epoch.
+    device
+        "cpu" or "cuda"; the processes share one GPU.
     console
         Where progress is shown, if it is a terminal.
 
     Raises
     ------
+    ValueError
+        If there is no such device.
     UnwritableError
         If a folder cannot take files; nothing has been trained then.
     BrokenFileError
         If a result that is present cannot be read.
 
     """
+    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
+        msg = f"device must be cpu, or cuda where there is a GPU; got {device!r}."
+        raise ValueError(msg)
     store.prepare()
     # Taken now: what is on disk when a run ends need not be what it was started from.
-    provenance = environment()
+    provenance = environment(device)
     outcome = Sweep()
     wanted = list(dict.fromkeys(runs))
     for run in wanted:
@@ -102,7 +110,7 @@ def sweep(
             task = progress.add_task("epochs", total=sum(run.epochs for run in wanted))
             progress.advance(task, sum(run.epochs for run in outcome.present))
             while outcome.unfinished and (deadline is None or time.monotonic() < deadline):
-                team = _Team(outcome, store, provenance, jobs)
+                team = _Team(outcome, store, provenance, jobs, device)
                 suspects = team.work(deadline, lambda epochs: progress.advance(task, epochs))
                 # One of these took its process down; twice, and it is that run's fault.
                 strikes.update(suspects)
@@ -118,7 +126,9 @@ def sweep(
 class _Team:
     """Processes that work on a sweep's unfinished runs until all are done or it is stopped."""
 
-    def __init__(self, outcome: Sweep, store: Store, provenance: dict[str, Any], jobs: int) -> None:
+    def __init__(
+        self, outcome: Sweep, store: Store, provenance: dict[str, Any], jobs: int, device: str
+    ) -> None:
         context = multiprocessing.get_context("spawn")
         self.outcome = outcome
         self.stop = context.Event()
@@ -135,7 +145,7 @@ class _Team:
                 initargs=(self.stop, self.epochs),
             )
             self.pending = {
-                self.pool.submit(_train_one, run, store, provenance): run
+                self.pool.submit(_train_one, run, store, provenance, device): run
                 for run in outcome.unfinished
             }
 
@@ -221,6 +231,8 @@ _worker: dict[str, Any] = {}
 def _start_worker(stop: Event, epochs: Queue[tuple[Run, int]]) -> None:
     """Prepare a worker: its number of threads, and no life after the parent's."""
     torch.set_num_threads(THREADS)
+    # TensorFloat-32 would round the products of convolutions to ten bits.
+    torch.backends.cudnn.allow_tf32 = False
     _worker.update(stop=stop, epochs=epochs)
     parent = multiprocessing.parent_process()
 
@@ -232,7 +244,7 @@ def _start_worker(stop: Event, epochs: Queue[tuple[Run, int]]) -> None:
     threading.Thread(target=follow_parent, daemon=True).start()
 
 
-def _train_one(run: Run, store: Store, provenance: dict[str, Any]) -> bool:
+def _train_one(run: Run, store: Store, provenance: dict[str, Any], device: str) -> bool:
     """Train a run to its end and store it, or to the sweep's stop; return whether it ended."""
     if _worker["stop"].is_set():
         return False
@@ -246,6 +258,7 @@ def _train_one(run: Run, store: Store, provenance: dict[str, Any]) -> bool:
         log = train(
             run,
             samples,
+            device=device,
             checkpoint=checkpoint,
             after_epoch=lambda epoch: _worker["epochs"].put((run, epoch)),
             stop=_worker["stop"].is_set,
@@ -253,7 +266,7 @@ def _train_one(run: Run, store: Store, provenance: dict[str, Any]) -> bool:
         if log is None:
             return False
         if run.reweights:
-            store.save_trajectory(run, **trajectory(log, samples))
+            store.save_trajectory(run, trajectory(run, log, samples).arrays())
         store.save_result(run, result(run, data, samples, log, provenance))
         checkpoint.delete()
     return True

@@ -1,0 +1,126 @@
+"""One step of SGD on a batch that is given by its sample indices, on the CPU or a GPU.
+
+On a GPU the step of a small network is over before the next one is launched; there a batch of the
+usual size is one graph, captured once.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from experiments.attacks import Bounds, fgsm
+from experiments.losses import PointwiseLoss, Regulariser
+from experiments.problem import Problem
+from experiments.spec import Run
+
+# Steps before a capture, in which the libraries choose and allocate what they need.
+WARM_UP = 3
+
+
+class Step:
+    """Attack, weighted loss and update of one batch.
+
+    Attributes
+    ----------
+    weight
+        N p_i of every training sample, (N,) float32; written between epochs.
+    objective
+        What the latest step went down on, before the update; a scalar on the device.
+
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        problem: Problem,
+        model: nn.Module,
+        loss: PointwiseLoss,
+        extra: Regulariser,
+    ) -> None:
+        self.run, self.problem = run, problem
+        self.model, self.loss, self.extra = model, loss, extra
+        self.optimiser = torch.optim.SGD(model.parameters(), lr=run.learning_rate)
+        self.weight = torch.ones(len(problem.labels), device=problem.x.device)
+        self.objective = torch.zeros((), device=problem.x.device)
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._index = torch.zeros(run.batch_size, dtype=torch.int64, device=problem.x.device)
+
+    def __call__(self, index: Tensor) -> None:
+        """Take a step on the samples ``index``, int64 (B,), on the samples' device."""
+        if not index.is_cuda or len(index) != self.run.batch_size:
+            self._take(index)
+            return
+        if self._graph is None:
+            self._capture()
+        assert self._graph is not None
+        self._index.copy_(index)
+        self._graph.replay()
+
+    def _take(self, index: Tensor) -> None:
+        """Launch the operations of a step one by one."""
+        run, problem = self.run, self.problem
+        # index_select gathers what [index] does, with less to set up.
+        x, labels, w = (t.index_select(0, index) for t in (problem.x, problem.labels, self.weight))
+        x = perturbed(run, problem, self.model, self.loss, x, labels)
+        logits = self.model(x)
+        supervised = self.loss(logits, labels)
+        self.extra.record(logits, index)
+        objective = weighted(run, w, supervised, self.extra(logits, index)).sum()
+        share = len(problem.labels) if run.reduction == "batch_sum" else len(index)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(objective / share)
+        self.optimiser.step()
+        self.objective.copy_(objective.detach())
+
+    def _capture(self) -> None:
+        """Record the operations of a step, and leave everything as it was before."""
+        state = copy.deepcopy((self.model.state_dict(), self.extra.state_dict()))
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                self._take(self._index)
+        torch.cuda.current_stream().wait_stream(stream)
+        # Gradients are to live in the graph's own memory.
+        self.optimiser.zero_grad()
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._take(self._index)
+        self.model.load_state_dict(state[0])
+        self.extra.load_state_dict(state[1])
+
+    def state_parts(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of a step, by name."""
+        return {"model": self.model, "optimiser": self.optimiser, "regulariser": self.extra}
+
+
+def perturbed(
+    run: Run, problem: Problem, model: nn.Module, loss: PointwiseLoss, x: Tensor, labels: Tensor
+) -> Tensor:
+    """Return what the run trains on: x, or with ``train_eps`` FGSM's perturbation of it."""
+    if not run.train_eps:
+        return x
+    eps = in_units_of_x(run, problem, run.train_eps)
+    return fgsm(model, loss, x, labels, eps, bounds=bounds(run, problem))
+
+
+def in_units_of_x(run: Run, problem: Problem, eps: float) -> float:
+    """Return a size that is given in the run's unit as the network's inputs see it."""
+    none, full = problem.ink
+    return eps * (full - none) if run.eps_unit == "pixel" else eps
+
+
+def bounds(run: Run, problem: Problem) -> Bounds | None:
+    """Return where perturbed inputs must stay, in the units of x; None for anywhere."""
+    return problem.ink if run.clamp else None
+
+
+def weighted(run: Run, weight: Tensor, supervised: Tensor, extra: Tensor) -> Tensor:
+    """Return the batch's terms: RRM weighs the supervised one alone, or both."""
+    if run.weighted_term == "total":
+        return weight * (supervised + extra)
+    return weight * supervised + extra
