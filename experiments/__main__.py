@@ -18,15 +18,17 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table as Grid
+from rich.table import Table as Lines
 
 from experiments import report as reporting
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
-from experiments.catalogue import DEMO_PLAIN, DEMO_RRM, PRESETS, SCALES, TABLES, table
+from experiments.catalogue import DEMO_PLAIN, DEMO_RRM, PRESETS, SCALES, TABLES, Table, table
 from experiments.data import DATASETS
 from experiments.demo import run_demo
 from experiments.outcome import THREADS, environment
+from experiments.report_attacked import attacked_report, attacked_sections, attacked_verdict
+from experiments.report_weights import weights_reports, weights_sections, weights_verdict
 from experiments.spec import Run
 from experiments.store import (
     RESULTS,
@@ -219,7 +221,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 def _list(options: argparse.Namespace, console: Console) -> int:
     """Print what the other commands know."""
     del options
-    grid = Grid("what", "names")
+    grid = Lines("what", "names")
     for what, names in (
         ("tables", TABLES),
         ("presets", PRESETS),
@@ -264,7 +266,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def print_settings(runs: Sequence[Run], console: Console) -> None:
     """Print every setting the runs resolve to: one value, or the values that occur."""
-    grid = Grid("setting", "value", title=f"{len(set(runs))} runs")
+    grid = Lines("setting", "value", title=f"{len(set(runs))} runs")
     for name in runs[0].settings():
         values = dict.fromkeys(json.dumps(run.settings()[name]) for run in runs)
         grid.add_row(name, ", ".join(values))
@@ -297,33 +299,81 @@ def _report(options: argparse.Namespace, console: Console) -> int:
     presets = [_known(options.preset, known, "preset")] if options.preset else known
     scale = _known(options.scale or chosen.scales[0], chosen.scales, "scale")
     store = Store(experiment=chosen.experiment, results=options.results, work=options.work)
+    show = {"accuracy": _accuracies, "attacked": _attacked, "weights": _weights}[chosen.shows]
+    as_json, sections, sentences = show(chosen, store, presets, scale, options)
+    if options.json:
+        print(json.dumps(as_json, indent=1, allow_nan=False))
+    elif options.markdown:
+        print(reporting.markdown(sections, sentences), end="")
+    else:
+        for one in sections:
+            grid = Lines(*one.header, title=f"{chosen.title}\n{one.title}")
+            for row in one.body:
+                grid.add_row(*row)
+            console.print(grid)
+        for sentence in sentences:
+            console.print(sentence, soft_wrap=True, markup=False)
+    return 0
+
+
+# A report as plain data, as tables, and in words.
+Shown = tuple[list[dict[str, Any]], list[reporting.Section], list[str]]
+
+
+def _accuracies(
+    chosen: Table, store: Store, presets: Sequence[str], scale: str, options: argparse.Namespace
+) -> Shown:
+    """Return the report of a table with one accuracy a cell."""
     reports = [
-        reporting.report(
-            chosen,
-            store,
-            preset=preset,
-            scale=scale,
-            keep=lambda run: _chosen(run, options),
-            change=lambda run: replace(run, **_changes(options)),
-        )
+        reporting.report(chosen, store, preset=preset, scale=scale, **_selection(options))
         for preset in presets
     ]
-    if options.json:
-        print(json.dumps([one.as_json() for one in reports], indent=1, allow_nan=False))
-        return 0
-    if options.markdown:
-        print(reporting.markdown(reports), end="")
-        return 0
+    sentences = [
+        f"{one.missing} cells of {one.preset} have no result." for one in reports if one.missing
+    ]
+    sentences += [*reporting.verdict(reports), reporting.cost(reports)]
+    return [one.as_json() for one in reports], reporting.sections(reports), sentences
+
+
+def _attacked(
+    chosen: Table, store: Store, presets: Sequence[str], scale: str, options: argparse.Namespace
+) -> Shown:
+    """Return the report of a table with an accuracy for each size of the attack."""
+    reports = [
+        attacked_report(chosen, store, preset=preset, scale=scale, **_selection(options))
+        for preset in presets
+    ]
+    sentences = []
     for one in reports:
-        grid = Grid(*reporting.HEADER, title=f"{chosen.title}\npreset {one.preset}")
-        for row in reporting.rows(one):
-            grid.add_row(*row)
-        console.print(grid)
         if one.missing:
-            console.print(f"{one.missing} cells of {one.preset} have no result.", soft_wrap=True)
-    for sentence in [*reporting.verdict(reports), reporting.cost(reports)]:
-        console.print(sentence, soft_wrap=True)
-    return 0
+            sentences.append(f"{one.missing} cells of {one.preset}, {scale} have no result.")
+        sentences += attacked_verdict(one)
+    return [one.as_json() for one in reports], attacked_sections(reports), sentences
+
+
+def _weights(
+    chosen: Table, store: Store, presets: Sequence[str], scale: str, options: argparse.Namespace
+) -> Shown:
+    """Return the report of a table about weights: of the runs that pass --only, one by one."""
+    reports = [
+        one
+        for preset in presets
+        for one in weights_reports(chosen, store, preset=preset, scale=scale, **_selection(options))
+    ]
+    if not reports:
+        missing = f"no run of {chosen.name} at scale {scale} has a trajectory."
+        return [], [], [missing]
+    sentences = [sentence for one in reports for sentence in weights_verdict(one)]
+    return [one.as_json() for one in reports], weights_sections(reports), sentences
+
+
+def _selection(options: argparse.Namespace) -> dict[str, Callable[[Run], Any]]:
+    """Return what --only keeps and what --set changes."""
+    changes = _changes(options)
+    return {
+        "keep": lambda run: _chosen(run, options),
+        "change": lambda run: replace(run, **changes),
+    }
 
 
 def _bench(options: argparse.Namespace, console: Console) -> int:

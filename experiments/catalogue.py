@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from experiments.spec import LossName, Noise, Run
 
@@ -61,6 +61,7 @@ class Table:
     presets: tuple[str, ...]
     cells: Callable[[str, str, int], tuple[Cell, ...]]
     experiment: str
+    shows: Literal["accuracy", "attacked", "weights"]
 
     def runs(self, *, preset: str, scale: str, seeds: int) -> tuple[Run, ...]:
         """Return the runs of all seeds, seed by seed, so that an early stop leaves whole tables."""
@@ -296,6 +297,7 @@ TABLES: dict[str, Table] = {
         presets=tuple(PRESETS),
         cells=_adversarial("symmetric", TABLE_5),
         experiment="table5",
+        shows="attacked",
     ),
     "table6": Table(
         name="table6",
@@ -305,6 +307,7 @@ TABLES: dict[str, Table] = {
         presets=tuple(PRESETS),
         cells=_table6,
         experiment="table5",
+        shows="weights",
     ),
     "table8": Table(
         name="table8",
@@ -314,6 +317,7 @@ TABLES: dict[str, Table] = {
         presets=tuple(PRESETS),
         cells=_table8,
         experiment="table8",
+        shows="accuracy",
     ),
     "table10": Table(
         name="table10",
@@ -323,6 +327,7 @@ TABLES: dict[str, Table] = {
         presets=tuple(PRESETS),
         cells=_adversarial("table9", TABLE_10),
         experiment="table10",
+        shows="attacked",
     ),
     "ablation5": Table(
         name="ablation5",
@@ -332,6 +337,7 @@ TABLES: dict[str, Table] = {
         presets=("paper",),
         cells=_ablation5,
         experiment="ablation5",
+        shows="attacked",
     ),
 }
 

@@ -3,7 +3,8 @@
 With correct[e][f] right answers at evaluation e in fold f: *last* is the last one; *selected* is,
 fold by fold, the first with the most right answers on its validation labels, unattacked images;
 *oracle* is the best on the test labels, which nobody can choose in practice; under attack it is
-another one for every eps. *selected_clean* is *selected* by the validation samples' true labels.
+another one for every eps. *selected_clean* is *selected* by the validation samples' true labels,
+and *selected_attacked* by the noisy ones on images attacked as in training.
 """
 
 from __future__ import annotations
@@ -35,12 +36,15 @@ def accuracies(log: Log, problem: Problem) -> dict[str, float]:
         chosen = np.array(validation_correct).argmax(axis=0)
         return int(test[chosen, np.arange(len(chosen))].sum())
 
-    return {
-        "last": 100 * int(test[-1].sum()) / n_test,
-        "selected": 100 * selected(log.validation_correct) / n_test,
-        "selected_clean": 100 * selected(log.clean_validation_correct) / n_test,
-        "oracle": 100 * int(test.sum(axis=1).max()) / n_test,
+    right = {
+        "last": int(test[-1].sum()),
+        "selected": selected(log.validation_correct),
+        "selected_clean": selected(log.clean_validation_correct),
+        "oracle": int(test.sum(axis=1).max()),
     }
+    if log.attacked_validation_correct:
+        right["selected_attacked"] = selected(log.attacked_validation_correct)
+    return {rule: 100 * count / n_test for rule, count in right.items()}
 
 
 def attacked_accuracies(log: Log, problem: Problem) -> dict[str, list[float]]:
@@ -65,6 +69,7 @@ def result(
         under_attack = {
             "attacked_accuracy": attacked_accuracies(log, problem),
             "attacked_correct": log.attacked_correct,
+            "attacked_validation_correct": log.attacked_validation_correct,
             "canary": log.canary,
         }
     return {

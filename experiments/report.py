@@ -225,11 +225,25 @@ def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def markdown(reports: Sequence[Report]) -> str:
-    """Return the reports as Markdown: for the README, which a test compares with this."""
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A table of a report, as text."""
+
+    title: str
+    header: Sequence[str]
+    body: Sequence[Sequence[str]]
+
+
+def sections(reports: Sequence[Report]) -> list[Section]:
+    """Return a table per preset."""
+    return [Section(title=f"Preset `{r.preset}`", header=HEADER, body=rows(r)) for r in reports]
+
+
+def markdown(tables: Sequence[Section], sentences: Sequence[str]) -> str:
+    """Return a report as Markdown: for the README, which a test compares with this."""
     parts: list[str] = []
-    for one in reports:
-        parts.append(f"Preset `{one.preset}`:\n")
-        parts.append(markdown_table(HEADER, rows(one)))
-    parts.extend(f"- {sentence}" for sentence in [*verdict(reports), cost(reports)])
+    for one in tables:
+        parts.append(f"{one.title}:\n")
+        parts.append(markdown_table(one.header, one.body))
+    parts.extend(f"- {sentence}" for sentence in sentences)
     return "\n".join(parts) + "\n"

@@ -11,18 +11,20 @@ import hashlib
 import io
 import json
 import logging
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from experiments.spec import Run
+from experiments.trajectory import Trajectory
 from rrm_theory._files import prepare_folder, write_atomically
 
 RESULTS = Path(__file__).parent / "results"
@@ -116,19 +118,38 @@ class Store:
                 raise BrokenFileError(msg)
         return result
 
-    def save_trajectory(self, run: Run, arrays: dict[str, NDArray[Any]]) -> None:
-        """Write the run's arrays, compressed."""
+    def save_trajectory(self, run: Run, trajectory: Trajectory) -> None:
+        """Write the run's trajectory, compressed."""
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        np.savez_compressed(buffer, allow_pickle=False, **trajectory.arrays())
         write_atomically(self.trajectory_path(run), buffer.getvalue())
 
-    def load_trajectory(self, run: Run) -> dict[str, NDArray[Any]] | None:
-        """Return the run's arrays, or None if there are none."""
+    def load_trajectory(self, run: Run) -> Trajectory | None:
+        """Return the run's trajectory, or None if there is none.
+
+        Raises
+        ------
+        BrokenFileError
+            If the file is damaged.
+
+        """
         path = self.trajectory_path(run)
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                return Trajectory.from_arrays(dict(file))
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            OSError,
+            EOFError,
+            BadZipFile,
+            zlib.error,
+        ) as error:
+            msg = f"{path} is not a trajectory of this project ({error!r}); run again."
+            raise BrokenFileError(msg) from error
 
 
 @dataclass(frozen=True)

@@ -266,7 +266,7 @@ def _train_one(run: Run, store: Store, provenance: dict[str, Any], device: str) 
         if log is None:
             return False
         if run.reweights:
-            store.save_trajectory(run, trajectory(run, log, samples).arrays())
+            store.save_trajectory(run, trajectory(run, log, samples))
         store.save_result(run, result(run, data, samples, log, provenance))
         checkpoint.delete()
     return True

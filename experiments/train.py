@@ -47,14 +47,16 @@ class Log:
 
     ``validation_correct[e][f]`` and ``test_correct[e][f]`` count right answers in fold f at the
     e-th of the run's evaluations, by noisy labels and by the true ones;
-    ``clean_validation_correct[e][f]`` the former by the true ones, which no selection may see, and
-    ``attacked_correct[e][f][k]`` those on test images under the k-th of TEST_EPS.
+    ``clean_validation_correct[e][f]`` the former by the true ones, which no selection may see,
+    ``attacked_validation_correct[e][f]`` the former on images attacked as in training, and
+    ``attacked_correct[e][f][k]`` the latter under the k-th of TEST_EPS.
     ``canary[e]`` compares FGSM with PGD. ``parts`` and ``shares`` are the trajectory; ``seconds``
     adds up wall time by activity.
     """
 
     validation_correct: list[list[int]] = field(default_factory=list)
     clean_validation_correct: list[list[int]] = field(default_factory=list)
+    attacked_validation_correct: list[list[int]] = field(default_factory=list)
     test_correct: list[list[int]] = field(default_factory=list)
     attacked_correct: list[list[list[int]]] = field(default_factory=list)
     canary: list[dict[str, Any]] = field(default_factory=list)
@@ -210,6 +212,14 @@ def _note_accuracy(
     )
     if run.test_attack == "none":
         return
+    log.attacked_validation_correct.append(
+        [
+            _count_under_training_attack(
+                run, problem, model, loss, problem.x_eval[f.validation], f.validation_labels
+            )
+            for f in problem.folds
+        ]
+    )
     tests = [(problem.x_eval[f.test], f.test_labels) for f in problem.folds]
     log.attacked_correct.append(
         [_count_attacked(run, problem, model, loss, x, labels) for x, labels in tests]
@@ -233,6 +243,18 @@ def _count_attacked(
             with torch.no_grad():
                 counts[k] += (model(moved).argmax(dim=1) == truth).sum()
     return [int(count) for count in counts]
+
+
+def _count_under_training_attack(
+    run: Run, problem: Problem, model: nn.Module, loss: PointwiseLoss, x: Tensor, labels: Tensor
+) -> int:
+    """Return how many images are given their label after an attack as in a training step."""
+    count = 0
+    for images, given in zip(batches(x, run), batches(labels, run), strict=True):
+        moved = perturbed(run, problem, model, loss, images, given)
+        with torch.no_grad():
+            count += int((model(moved).argmax(dim=1) == given).sum())
+    return count
 
 
 def _ask_the_canary(

@@ -36,9 +36,8 @@ def demo_run(store: Store) -> DemoRun:
         missing = (store.result_path if result is None else store.trajectory_path)(DEMO_RRM)
         msg = f"no {missing}: run python -m experiments demo first."
         raise FileNotFoundError(msg)
-    u = trajectory["u"]
     return DemoRun(
-        scaled_weights=1 + u.shape[1] * u,
-        epochs=[entry["epoch"] for entry in result["reweightings"]],
-        contaminated=trajectory["contaminated"],
+        scaled_weights=trajectory.scaled_weights().astype(np.float64),
+        epochs=trajectory.epochs.tolist(),
+        contaminated=trajectory.contaminated,
     )

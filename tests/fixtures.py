@@ -1,8 +1,10 @@
-"""A stand-in for MNIST: the official shapes and label counts, images that show their label."""
+"""What tests share: a stand-in for MNIST whose images show their label; small trajectories."""
 
 import numpy as np
 
 from experiments.data import MNIST_TEST_COUNTS, MNIST_TRAIN_COUNTS
+from experiments.trajectory import Trajectory
+from rrm_theory.reweight.parts import Part
 
 
 def stand_in_mnist():
@@ -16,3 +18,19 @@ def stand_in_mnist():
             images[digit, 2 * digit : 2 * digit + 2] = 255
         arrays[f"x_{part}"], arrays[f"y_{part}"] = images[labels], labels
     return arrays
+
+
+def as_trajectory(weights, contaminated):
+    """Return undamped re-weightings with these weights (T, N): 0, 1 and one larger value a row."""
+    weights = np.asarray(weights, dtype=np.float32)
+    parts = np.select([weights == 0, weights == 1], [Part.PRUNED, Part.UNTOUCHED], Part.RAISED)
+    shares = np.ones((len(weights), len(Part)), dtype=np.float32)
+    shares[:, Part.PRUNED] = 0
+    shares[:, Part.RAISED] = weights.max(axis=1)
+    return Trajectory(
+        parts=parts.astype(np.uint8),
+        shares=shares,
+        step=1.0,
+        contaminated=np.asarray(contaminated),
+        epochs=5 * np.arange(1, len(weights) + 1),
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
+from fixtures import as_trajectory
 
 from experiments.catalogue import DEMO_RRM
 from experiments.demo import demo_store
@@ -34,9 +35,8 @@ def folder(tmp_path):
     """A folder with the main job's result and trajectory, in small."""
     store = demo_store(tmp_path, tmp_path)
     store.prepare()
-    entries = [{"epoch": epoch} for epoch in (5, 10, 15)]
-    store.save_result(DEMO_RRM, {"key": DEMO_RRM.key, "reweightings": entries})
-    store.save_trajectory(DEMO_RRM, u=(WEIGHTS - 1) / 6, contaminated=WRONG)
+    store.save_result(DEMO_RRM, {"key": DEMO_RRM.key})
+    store.save_trajectory(DEMO_RRM, as_trajectory(WEIGHTS, WRONG))
     return tmp_path
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from experiments import outcome
-from experiments.outcome import accuracies, environment
+from experiments.outcome import accuracies, attacked_accuracies, environment
 from experiments.problem import Fold, Problem
 from experiments.train import Log
 
@@ -15,7 +15,13 @@ def problem_with(*sizes):
     """Return a problem whose folds have test sets of these sizes."""
     empty = torch.zeros(0)
     folds = tuple(
-        Fold(validation=empty, validation_labels=empty, test=torch.arange(n), test_labels=empty)
+        Fold(
+            validation=empty,
+            validation_labels=empty,
+            clean_labels=empty,
+            test=torch.arange(n),
+            test_labels=empty,
+        )
         for n in sizes
     )
     return Problem(
@@ -26,26 +32,57 @@ def problem_with(*sizes):
         folds=folds,
         n_classes=2,
         image=(1, 1),
+        ink=(0.0, 1.0),
     )
 
 
 def test_one_fold():
     """Selected: the first epoch with the most right validation answers."""
-    log = Log(validation_correct=[[5], [9], [9], [2]], test_correct=[[1], [6], [8], [4]])
-    assert accuracies(log, problem_with(10)) == {"last": 40.0, "selected": 60.0, "oracle": 80.0}
+    log = Log(
+        validation_correct=[[5], [9], [9], [2]],
+        clean_validation_correct=[[8], [5], [5], [5]],
+        test_correct=[[1], [6], [8], [4]],
+    )
+    assert accuracies(log, problem_with(10)) == {
+        "last": 40.0,
+        "selected": 60.0,
+        "selected_clean": 10.0,
+        "oracle": 80.0,
+    }
 
 
 def test_two_folds():
     """Each fold selects its own epoch; the oracle is one epoch for both."""
     log = Log(
         validation_correct=[[1, 7], [3, 2]],
+        clean_validation_correct=[[1, 2], [1, 7]],
         test_correct=[[6, 1], [2, 8]],
     )
-    # Fold 0 selects epoch 1 (2 right), fold 1 epoch 0 (1 right), of 10 + 10.
+    # Fold 0 selects epoch 1 (2 right), fold 1 epoch 0 (1 right), of 10 + 10; by clean labels fold 0
+    # selects epoch 0 (6 right), fold 1 epoch 1 (8 right).
     assert accuracies(log, problem_with(10, 10)) == {
         "last": 50.0,
         "selected": 15.0,
+        "selected_clean": 70.0,
         "oracle": 50.0,
+    }
+
+
+def test_under_attack_every_rule_selects_by_unattacked_validation():
+    """The oracle alone looks at the attacked answers, eps by eps."""
+    log = Log(
+        validation_correct=[[5], [9], [2]],
+        clean_validation_correct=[[9], [5], [2]],
+        test_correct=[[1], [6], [4]],
+        attacked_correct=[[[1, 9]], [[6, 2]], [[4, 3]]],
+        attacked_validation_correct=[[1], [2], [3]],
+    )
+    assert attacked_accuracies(log, problem_with(10)) == {
+        "last": [40.0, 30.0],
+        "selected": [60.0, 20.0],
+        "selected_clean": [10.0, 90.0],
+        "selected_attacked": [40.0, 30.0],
+        "oracle": [60.0, 90.0],
     }
 
 

@@ -35,7 +35,9 @@ def test_table_8_is_what_the_report_prints():
     reports = [
         reporting.report(table("table8"), store, preset=preset, scale="paper") for preset in PRESETS
     ]
-    assert block("table8") == reporting.markdown(reports)
+    assert block("table8") == reporting.markdown(
+        reporting.sections(reports), [*reporting.verdict(reports), reporting.cost(reports)]
+    )
 
 
 def test_the_demo_s_numbers_are_the_committed_ones():

@@ -25,12 +25,16 @@ def test_every_choice_changes_the_key():
         "epochs_per_iteration": 3, "reduction": "batch_mean", "normalisation": "unit",
         "initialisation": "torch", "probability_clip": 1e-7, "class_reduction": "mean",
         "gce_q": 0.5, "elr_decay": 0.5, "elr_strength": 1.0, "validation": 0.2,
-        "train_samples": 10,
+        "train_samples": 10, "cap": 2.0, "reweight_inputs": "perturbed", "train_eps": 1.0,
+        "eps_unit": "normalised", "clamp": True, "test_attack": "alone", "precision": "bfloat16",
+        "noise": "table9", "test_samples": 10,
     }  # fmt: skip
-    only_choice = {"reweight_inputs"}
-    assert set(other) | only_choice == {field.name for field in fields(Run)}
-    keys = {replace(RUN, **{name: value}).key for name, value in other.items()}
-    assert len(keys | {RUN.key}) == len(other) + 1
+    assert set(other) == {field.name for field in fields(Run)}
+    # These are choices only beside another.
+    beside = {"cap": {"penalty": 2.0}, "reweight_inputs": {"train_eps": 2.0}}
+    runs = [replace(RUN, **beside.get(name, {}), **{name: other[name]}) for name in other]
+    runs += [RUN, *(replace(RUN, **changes) for changes in beside.values())]
+    assert len({run.key for run in runs}) == len(runs)
 
 
 def test_the_key_is_stable():
@@ -55,7 +59,9 @@ def test_the_defaults_are_these():
         "batch_size": 100, "iterations": 10, "epochs_per_iteration": 10,
         "reduction": "batch_sum", "normalisation": "scalar", "initialisation": "glorot",
         "probability_clip": 0.0, "class_reduction": "sum", "gce_q": 0.7, "elr_decay": 0.7,
-        "elr_strength": 3.0, "validation": 0.0, "train_samples": None,
+        "elr_strength": 3.0, "validation": 0.0, "train_samples": None, "cap": None,
+        "train_eps": 0.0, "eps_unit": "pixel", "clamp": False, "test_attack": "none",
+        "precision": "float32", "noise": "symmetric", "test_samples": None,
     }  # fmt: skip
 
 
@@ -83,6 +89,14 @@ def test_the_defaults_are_these():
         ({"elr_decay": None}, "elr_decay must be a number, got None"),
         ({"contamination": 0.4, "step": 0.5}, "step must be 1 with contamination .*, got 0.5"),
         ({"train_samples": -3}, "train_samples must be a positive integer, got -3"),
+        ({"cap": 2.0}, "cap needs penalty or contamination, got cap=2.0 alone"),
+        ({"cap": 0.5, "penalty": 1.0}, "cap must be a finite number of at least 1, got 0.5"),
+        ({"train_eps": -1.0}, "train_eps must be finite and at least 0, got -1.0"),
+        ({"train_eps": float("inf")}, "train_eps must be finite and at least 0, got inf"),
+        ({"reweight_inputs": "perturbed"}, "reweight_inputs='perturbed' needs train_eps > 0"),
+        ({"clamp": 1}, "clamp must be true or false, got 1"),
+        ({"test_samples": 0}, "test_samples must be a positive integer, got 0"),
+        ({"noise": "flip"}, "noise must be one of symmetric, table9; got 'flip'"),
         ({"seed": -1}, r"seed must lie in \[0, 2\^32\), got -1"),
     ],
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fixtures import as_trajectory
 
 from experiments.spec import Run
 from experiments.store import BrokenFileError, Store
@@ -82,13 +83,23 @@ def test_a_kill_while_writing_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_trajectories_come_back(store):
-    """Arrays by name, or None if there are none."""
+    """As they were, or None if there are none."""
     assert store.load_trajectory(RUN) is None
-    u, wrong = np.arange(6.0).reshape(2, 3), np.array([True, False, True])
-    store.save_trajectory(RUN, u=u, contaminated=wrong)
+    weights, wrong = np.array([[1.0, 0.0, 2.0], [2.0, 1.0, 0.0]]), np.array([True, False, True])
+    store.save_trajectory(RUN, as_trajectory(weights, wrong))
     loaded = store.load_trajectory(RUN)
-    assert (loaded["u"] == u).all()
-    assert (loaded["contaminated"] == wrong).all()
+    assert (loaded.scaled_weights() == weights).all()
+    assert (loaded.contaminated == wrong).all()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, -20])
+def test_a_damaged_trajectory_is_refused_by_its_path(store, keep):
+    """Truncated anywhere."""
+    store.save_trajectory(RUN, as_trajectory(np.ones((2, 3)), np.zeros(3, dtype=bool)))
+    path = store.trajectory_path(RUN)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(BrokenFileError, match=rf"{path.name} is not a trajectory of this project"):
+        store.load_trajectory(RUN)
 
 
 @pytest.mark.parametrize("bad", ["results", "work"])

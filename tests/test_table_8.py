@@ -40,7 +40,7 @@ def test_published_numbers():
     }
     cells = TABLE.cells("paper", "paper", 0)
     for loss, numbers in printed.items():
-        assert [cell.published for cell in cells if cell.row == loss] == numbers
+        assert [cell.published for cell in cells if cell.row == loss] == [(x,) for x in numbers]
 
 
 def test_the_presets_read_the_price_differently():
@@ -115,7 +115,7 @@ def test_the_report_names_the_better_reading_on_equal_cells_only(store):
     assert nothing.lines == ()
     assert len(reporting.verdict([paper, nothing])) == 1
     for cell in TABLE.cells("authors_program", "paper", 0)[:2]:
-        store.save_result(cell.run, fake_result(cell.run, cell.published - 1.0))
+        store.save_result(cell.run, fake_result(cell.run, cell.published[0] - 1.0))
     program = reporting.report(TABLE, store, preset="authors_program", scale="paper")
     assert reporting.verdict([paper, program])[-1].endswith("better: authors_program.")
 
@@ -123,7 +123,7 @@ def test_the_report_names_the_better_reading_on_equal_cells_only(store):
 def test_markdown_and_json_say_the_same(store):
     """One row a cell in both."""
     report = reporting.report(TABLE, store, preset="paper", scale="paper")
-    text = reporting.markdown([report])
+    text = reporting.markdown(reporting.sections([report]), reporting.verdict([report]))
     assert "| ELR | 55 % | plain | 98 | 91.0 ± 1.4 |" in text
     data = json.loads(json.dumps(report.as_json()))
     assert [cell["mean"]["last"] for cell in data["cells"]] == [91.0, 98.0]

@@ -1,0 +1,122 @@
+"""Table 6 and Appendix F from trajectories: where the weights are, and what the close calls are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.catalogue import APPENDIX_F, TABLE_6, Table
+from experiments.report import MOST_SEEDS, Section
+from experiments.spec import Run
+from experiments.store import Store
+from experiments.trajectory import (
+    BINS,
+    Trajectory,
+    close_calls,
+    count_bins,
+    distance_to_ideal,
+    pruning_quality,
+)
+
+# Table 6's re-weightings, counted from 1.
+ITERATIONS = tuple(TABLE_6)
+KINDS = ("contaminated", "clean")
+HEADER = ("iteration", "labels", "", *BINS, "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsReport:
+    """One run's trajectory, counted as Table 6 and Appendix F count."""
+
+    preset: str
+    seed: int
+    trajectory: Trajectory
+
+    def counts(self, iteration: int) -> dict[str, list[int]]:
+        """Return the samples in each of BINS after an iteration, by kind of label."""
+        table = count_bins(self.trajectory)
+        return {kind: table[kind][iteration - 1].tolist() for kind in KINDS}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        there = [i for i in ITERATIONS if i <= len(self.trajectory.parts)]
+        quality = pruning_quality(self.trajectory)
+        return {
+            "preset": self.preset,
+            "seed": self.seed,
+            "bins": list(BINS),
+            "counts": {i: self.counts(i) for i in there},
+            "close_calls": close_calls(self.trajectory).counts(),
+            "precision": [None if x != x else x for x in quality["precision"].tolist()],
+            "recall": [None if x != x else x for x in quality["recall"].tolist()],
+            "distance_to_ideal": distance_to_ideal(self.trajectory).tolist(),
+        }
+
+
+def weights_reports(
+    table: Table,
+    store: Store,
+    *,
+    preset: str,
+    scale: str,
+    keep: Callable[[Run], bool] = lambda _: True,
+    change: Callable[[Run], Run] = lambda run: run,
+) -> list[WeightsReport]:
+    """Return a report for every seed that has a trajectory; see `report.report`."""
+    reports = []
+    for seed in range(MOST_SEEDS):
+        for cell in table.cells(preset, scale, seed):
+            trajectory = store.load_trajectory(change(cell.run)) if keep(cell.run) else None
+            if trajectory is not None:
+                reports.append(WeightsReport(preset=preset, seed=seed, trajectory=trajectory))
+    return reports
+
+
+def weights_sections(reports: Sequence[WeightsReport]) -> list[Section]:
+    """Return Table 6 for every run."""
+    return [
+        Section(
+            title=f"Preset `{one.preset}`, seed {one.seed}", header=HEADER, body=weights_rows(one)
+        )
+        for one in reports
+    ]
+
+
+def weights_rows(report: WeightsReport) -> list[tuple[str, ...]]:
+    """Return Table 6 as text: shares of a kind in percent, ours above the published ones."""
+    rows: list[tuple[str, ...]] = []
+    for iteration in ITERATIONS:
+        if iteration > len(report.trajectory.parts):
+            continue
+        counts = report.counts(iteration)
+        for kind in KINDS:
+            for name, numbers in (
+                ("ours", counts[kind]),
+                ("published", list(TABLE_6[iteration][kind])),
+            ):
+                total = sum(numbers)
+                shares = [f"{100 * x / total:.1f} %" if total else "-" for x in numbers]
+                rows.append((str(iteration), kind, name, *shares, str(total)))
+    return rows
+
+
+def weights_verdict(report: WeightsReport) -> list[str]:
+    """Return, in words, how well the weights separate, and Appendix F's counts."""
+    quality = pruning_quality(report.trajectory)
+    distance = distance_to_ideal(report.trajectory)
+    ours, total = close_calls(report.trajectory).counts(), (~report.trajectory.contaminated).sum()
+    published_total = sum(APPENDIX_F.values())
+    parts = [
+        f"{name.replace('_', ' ')} {count} ({100 * count / total:.1f} %; published "
+        f"{100 * APPENDIX_F[name] / published_total:.1f} %)"
+        for name, count in ours.items()
+    ]
+    return [
+        f"{report.preset}, seed {report.seed}: of the pruned samples "
+        f"{100 * quality['precision'][-1]:.0f} % are wrong, of the wrong ones "
+        f"{100 * quality['recall'][-1]:.0f} % are pruned at the end; the weights are "
+        f"{distance[-1]:.2f} in total variation from the ideal ones (best {distance.min():.2f}, "
+        f"uniform {report.trajectory.contaminated.mean():.2f}).",
+        f"Clean samples: {', '.join(parts)}.",
+    ]
