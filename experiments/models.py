@@ -37,6 +37,8 @@ class MLP(nn.Module):
         # oneDNN's kernels: torch's default BLAS keeps to AVX2 on AMD processors (bench step).
         available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         onednn = available and torch.backends.mkldnn.enabled and x.device.type == "cpu"
+        # oneDNN's tensors are float32, and autocast chooses its kernels by itself.
+        onednn = onednn and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
         if onednn:
             x = x.to_mkldnn()
         for layer in self.layers[:-1]:
@@ -96,7 +98,7 @@ def build(run: Run, *, image: tuple[int, int], n_classes: int) -> nn.Module:
         times slower than float32.
 
     """
-    if run.precision == "bfloat16" and not _has_bfloat16():
+    if run.precision == "bfloat16" and not has_bfloat16():
         msg = "precision='bfloat16' needs a GPU or a CPU with AVX512_BF16; use 'float32'."
         raise ValueError(msg)
     with torch.random.fork_rng(devices=[]):
@@ -113,6 +115,6 @@ def build(run: Run, *, image: tuple[int, int], n_classes: int) -> nn.Module:
     return Autocast(model) if run.precision == "bfloat16" else model
 
 
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
     """Return whether the GPU, or without one the CPU, multiplies bfloat16 numbers itself."""
     return torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported())

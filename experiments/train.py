@@ -227,7 +227,7 @@ def _note_accuracy(
     x, labels = (
         torch.cat([part[:CANARY_IMAGES] for part in parts]) for parts in zip(*tests, strict=True)
     )
-    log.canary.append(_ask_the_canary(run, problem, model, loss, x, labels))
+    log.canary.append(ask_the_canary(run, problem, model, loss, x, labels))
 
 
 def _count_attacked(
@@ -257,7 +257,7 @@ def _count_under_training_attack(
     return count
 
 
-def _ask_the_canary(
+def ask_the_canary(
     run: Run, problem: Problem, model: nn.Module, loss: PointwiseLoss, x: Tensor, labels: Tensor
 ) -> dict[str, Any]:
     """Return how many of a few test images withstand FGSM and PGD of the training size.

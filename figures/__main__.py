@@ -11,15 +11,30 @@ import matplotlib as mpl
 
 from experiments.demo import demo_store
 from experiments.store import RESULTS, WORK
-from figures import face, theory, trajectories, weights
+from figures import (
+    ablation,
+    accuracy_grid,
+    close_calls,
+    face,
+    separation,
+    theory,
+    trajectories,
+    u_bins,
+    weights,
+)
 from figures.style import save
 
 GALLERY = Path(__file__).parent / "gallery"
-# What each figure's file is called, and how it is drawn from the main job's results.
+# What each figure's file is called, and how it is drawn from a store, whose experiment is the demo.
 FIGURES = {
     "trajectories": ("demo_trajectories", trajectories.draw),
     "weights": ("demo_weights", weights.draw),
     "face": ("optimal_face", lambda _: face.draw()),
+    "grid": ("accuracy_grid", accuracy_grid.draw),
+    "ablation": ("ablation5", ablation.draw),
+    "separation": ("separation", separation.draw),
+    "bins": ("u_bins", u_bins.draw),
+    "close_calls": ("close_calls", close_calls.draw),
     **{one.file: (one.file, lambda _, draw=one.draw: draw()) for one in theory.FIGURES},
 }
 

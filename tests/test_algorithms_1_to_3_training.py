@@ -14,11 +14,11 @@ from experiments.losses import pointwise_loss, regulariser
 from experiments.models import build
 from experiments.noise import Stream, torch_seed
 from experiments.problem import problem
-from experiments.spec import Run
+from experiments.spec import TEST_EPS, Run
 from experiments.step import weighted
 from experiments.store import Checkpoint
 from experiments.train import DivergedError, train, trajectory
-from rrm_theory import relax
+from rrm_theory import capped_relax, relax
 
 PLAIN = Run(
     dataset="digits",
@@ -32,7 +32,8 @@ PLAIN = Run(
     train_samples=330,
 )
 RRM = replace(PLAIN, penalty=0.5, step=0.5)
-SAMPLES = problem(PLAIN, load("digits"))
+DIGITS = load("digits")
+SAMPLES = problem(PLAIN, DIGITS)
 
 
 def displacements(run, log):
@@ -242,3 +243,182 @@ def test_another_run_s_checkpoint_is_refused(tmp_path, caplog):
     other = replace(RRM, seed=1)
     assert checkpoint.load(other.key) is None
     assert f"it belongs to the run {RRM.key}, not {other.key}" in caplog.text
+
+
+AT = replace(
+    PLAIN,
+    train_eps=0.5,
+    eps_unit="normalised",
+    test_attack="alone",
+    iterations=2,
+    test_samples=100,
+)
+A_RRM = replace(AT, penalty=0.5, step=0.5, reweight_inputs="perturbed")
+FEW = problem(AT, DIGITS)
+
+
+def in_float64(run, **shape):
+    """Return the network in float64, where no rounding decides the sign of a gradient."""
+    return build(run, **shape).double()
+
+
+def attacked_one_by_one(run, samples, model, x, labels, eps):
+    """Return images moved by eps along the sign of their gradient, one by one."""
+    low, high = samples.ink
+    moved = []
+    for image, label in zip(x, labels, strict=True):
+        image = image[None].requires_grad_()
+        loss = F.cross_entropy(model(image), label[None])
+        (gradient,) = torch.autograd.grad(loss, image)
+        unit = high - low if run.eps_unit == "pixel" else 1.0
+        image = (image + eps * unit * gradient.sign()).detach()
+        moved.append(image.clamp(low, high) if run.clamp else image)
+    return torch.cat(moved)
+
+
+def adversarial_twin(run, samples):
+    """Return (u after every re-weighting, right answers per eps), literally, one by one."""
+    n = len(samples.labels)
+    model = in_float64(run, image=samples.image, n_classes=samples.n_classes)
+    order = torch.Generator().manual_seed(torch_seed(run.seed, Stream.BATCHES))
+    u, us, right = np.zeros(n), [], []
+    for _ in range(run.iterations):
+        for _ in range(run.epochs_per_iteration):
+            for batch in torch.randperm(n, generator=order).split(run.batch_size):
+                x, labels = samples.x[batch], samples.labels[batch]
+                x = attacked_one_by_one(run, samples, model, x, labels, run.train_eps)
+                losses = F.cross_entropy(model(x), labels, reduction="none")
+                weight = torch.from_numpy(1 + n * u)[batch]
+                gradients = torch.autograd.grad(
+                    (weight * losses).sum() / n, list(model.parameters())
+                )
+                with torch.no_grad():
+                    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                        parameter -= run.learning_rate * gradient
+        if run.reweights:
+            x = samples.x
+            if run.reweight_inputs == "perturbed":
+                x = attacked_one_by_one(run, samples, model, x, samples.labels, run.train_eps)
+            with torch.no_grad():
+                c = F.cross_entropy(model(x), samples.labels, reduction="none").numpy()
+            how = {"gamma": run.gamma}
+            target = capped_relax(c, **how, cap=run.cap) if run.cap else relax(c, **how)
+            u = run.step * target.u + (1 - run.step) * u
+            us.append(u)
+        counts = []
+        for fold in samples.folds:
+            x, labels, of_fold = samples.x_eval[fold.test], fold.test_labels, []
+            for eps in TEST_EPS:
+                start = x if run.test_attack == "accumulating" else samples.x_eval[fold.test]
+                x = attacked_one_by_one(run, samples, model, start, labels, eps)
+                of_fold.append(int((model(x).argmax(1) == labels).sum()))
+            counts.append(of_fold)
+        right.append(counts)
+    return us, right
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        AT,
+        A_RRM,
+        replace(A_RRM, reweight_inputs="clean"),
+        replace(A_RRM, cap=2.0),
+        replace(A_RRM, test_attack="accumulating"),
+        replace(A_RRM, eps_unit="pixel", train_eps=0.125, clamp=True),
+    ],
+)
+def test_adversarial_training_is_algorithm_2(run, monkeypatch):
+    """Every batch attacked anew; losses on what the run says; test images under every eps."""
+    samples = replace(FEW, x=FEW.x.double(), x_eval=FEW.x_eval.double())
+    monkeypatch.setattr(training, "build", in_float64)
+    log = train(run, samples)
+    us, right = adversarial_twin(run, samples)
+    assert log.attacked_correct == right
+    if run.reweights:
+        weights = trajectory(run, log, FEW).scaled_weights().astype(np.float64)
+        assert np.abs((weights - 1) / 330 - np.array(us)).max() <= 2.0**-22
+        assert (weights != 1).any()
+
+
+def test_under_attack_accuracy_is_counted_once_an_iteration():
+    """Otherwise after every epoch; without an attack on the test images nothing is attacked."""
+    log, plain = train(AT, FEW), train(replace(AT, test_attack="none"), FEW)
+    assert AT.evaluations == (2, 4)
+    for name in ("validation_correct", "test_correct", "attacked_correct", "canary"):
+        assert len(getattr(log, name)) == 2
+    assert len(plain.test_correct) == 4
+    assert plain.attacked_correct == plain.canary == plain.attacked_validation_correct == []
+    # The same training: where both counted they agree, and eps 0 is no attack.
+    assert plain.test_correct[1::2] == log.test_correct
+    assert [[of_fold[0] for of_fold in one] for one in log.attacked_correct] == log.test_correct
+
+
+def test_true_validation_labels_are_counted_too():
+    """Without noise they are the same labels."""
+    log = train(replace(PLAIN, noise_rate=0.0), problem(replace(PLAIN, noise_rate=0.0), DIGITS))
+    assert log.clean_validation_correct == log.validation_correct
+    noisy = train(PLAIN, SAMPLES)
+    assert noisy.clean_validation_correct != noisy.validation_correct
+
+
+def test_validation_under_the_training_attack():
+    """Right are those whose noisy label survives an attack with that label."""
+    run = replace(AT, iterations=1)
+    log = train(run, FEW)
+    model = build(run, image=FEW.image, n_classes=10)
+    model.load_state_dict(trained(run, FEW))
+    for fold, count in zip(FEW.folds, log.attacked_validation_correct[0], strict=True):
+        x, labels = FEW.x_eval[fold.validation], fold.validation_labels
+        moved = attacked_one_by_one(run, FEW, model, x, labels, run.train_eps)
+        assert abs(int((model(moved).argmax(1) == labels).sum()) - count) <= 1
+
+
+def trained(run, samples):
+    """Return the weights of the network at the end of a run."""
+    seen = {}
+
+    class Kept(training.Step):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            seen["model"] = self.model
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "Step", Kept)
+        train(run, samples)
+    return seen["model"].state_dict()
+
+
+def canary_of(fgsm_right, pgd_right):
+    """Return the canary's report if so many of 100 images withstand FGSM and PGD."""
+    left = iter((fgsm_right, pgd_right))
+    x = torch.zeros(100, 8, 8)
+    labels = torch.zeros(100, dtype=torch.int64)
+
+    class Scripted(torch.nn.Module):
+        def forward(self, x):
+            right = next(left) if not x.requires_grad else 100
+            logits = torch.zeros(100, 10)
+            logits[right:, 1] = 1
+            return logits + 0 * x.sum()
+
+    return training.ask_the_canary(AT, FEW, Scripted(), F.cross_entropy, x, labels)
+
+
+@pytest.mark.parametrize(
+    ("fgsm_right", "pgd_right", "overfitted"),
+    [
+        (90, 10, True),
+        (90, 44, True),
+        (90, 45, False),
+        (20, 0, False),
+        (21, 0, True),
+        (50, 50, False),
+    ],
+)
+def test_the_canary_sings_when_pgd_undoes_what_fgsm_leaves(fgsm_right, pgd_right, overfitted):
+    """More than twice a guess under FGSM, less than half of it under PGD."""
+    report = canary_of(fgsm_right, pgd_right)
+    assert report == {
+        "images": 100, "fgsm": fgsm_right, "pgd": pgd_right, "overfitted": overfitted
+    }  # fmt: skip

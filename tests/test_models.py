@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from experiments.models import build
+from experiments import models
+from experiments.models import build, has_bfloat16
 from experiments.spec import Run
 
 MLP3 = Run(dataset="mnist3", model="mlp", loss="cce", noise_rate=0.0, seed=0)
@@ -76,3 +78,53 @@ def test_initialisation_depends_on_the_seed_alone():
     for other in (replace(MLP3, seed=1), replace(MLP3, initialisation="torch")):
         different = build(other, image=(8, 8), n_classes=3).state_dict()
         assert not any(torch.equal(first[name], different[name]) for name in first)
+
+
+def test_the_cnn_is_convolution_relu_and_pooling():
+    """In float64, whatever the memory format and the order of ReLU and pooling; gradients too."""
+    model = build(CNN10, image=(28, 28), n_classes=10).double()
+    x = torch.randn(3, 28, 28, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def usual(x):
+        x = x.unsqueeze(1)
+        for layer in model.convolutions:
+            x = F.max_pool2d(F.relu(F.conv2d(x, layer.weight, layer.bias, padding=1)), 2,
+                             ceil_mode=True)  # fmt: skip
+        return model.output(F.relu(model.hidden(x.flatten(1))))
+
+    results = []
+    for network in (model, usual):
+        given = x.clone().requires_grad_()
+        logits = network(given)
+        gradients = torch.autograd.grad(logits.square().sum(), [given, *model.parameters()])
+        results.append([logits, *gradients])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
+
+
+BFLOAT16 = pytest.mark.skipif(not has_bfloat16(), reason="neither a GPU nor AVX512_BF16")
+
+
+@BFLOAT16
+@pytest.mark.parametrize("run", [MLP3, CNN10])
+def test_bfloat16_rounds_products_and_keeps_weights_and_logits(run):
+    """Same weights, float32 logits, near the exact ones but not equal."""
+    run = replace(run, precision="bfloat16")
+    rounded, exact = (
+        build(one, image=(28, 28), n_classes=10) for one in (run, replace(run, precision="float32"))
+    )
+    pairs = zip(rounded.parameters(), exact.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    x = torch.randn(4, 28, 28, generator=torch.Generator().manual_seed(0))
+    ours, theirs = rounded(x).detach(), exact(x).detach()
+    assert ours.dtype == torch.float32
+    assert not torch.equal(ours, theirs)
+    # Five layers, each rounded to 8 bits, of numbers whose size is the largest logit's.
+    assert float((ours - theirs).abs().max()) <= 5 * 2.0**-7 * float(theirs.abs().max())
+
+
+def test_bfloat16_is_refused_where_it_would_be_emulated(monkeypatch):
+    """The error says what to ask for instead."""
+    monkeypatch.setattr(models, "has_bfloat16", lambda: False)
+    with pytest.raises(ValueError, match=r"precision='bfloat16' needs a GPU or .*use 'float32'"):
+        build(replace(CNN10, precision="bfloat16"), image=(28, 28), n_classes=10)

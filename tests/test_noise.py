@@ -1,11 +1,11 @@
-"""ICLR paper, Section 4.2 and Appendix C: symmetric noise of exactly floor(C N) labels."""
+"""ICLR paper, Section 4.2, Appendices C and D: exactly floor(C N) wrong labels, uniform or not."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.noise import Stream, generator, symmetric, torch_seed
+from experiments.noise import TABLE_9, Stream, by_kernel, generator, symmetric, torch_seed
 
 
 @given(
@@ -65,3 +65,51 @@ def test_bad_input_is_refused():
         symmetric(labels, noise_rate=0.1, n_classes=1, rng=rng)
     with pytest.raises(ValueError, match=r"noise_rate must lie in \[0, 1\), got 1.0"):
         symmetric(labels, noise_rate=1.0, n_classes=4, rng=rng)
+
+
+KERNEL = np.array([[0, 1, 3], [2, 0, 0], [1, 1, 0]])
+
+
+@given(st.lists(st.integers(0, 2), max_size=30), st.integers(0, 99), st.integers(0, 10))
+def test_the_kernel_moves_exactly_floor_of_c_n_labels_where_it_allows(labels, percent, seed):
+    """floor(C N) labels differ, and none goes where its kernel is zero."""
+    labels = np.array(labels, dtype=np.int64)
+    rng = np.random.default_rng(seed)
+    noisy = by_kernel(labels, noise_rate=percent / 100, kernel=KERNEL, rng=rng)
+    moved = noisy != labels
+    assert int(moved.sum()) == percent * len(labels) // 100
+    assert (KERNEL[labels[moved], noisy[moved]] > 0).all()
+
+
+def test_the_kernel_gives_its_shares():
+    """40,000 flips of class 0: a quarter to 1 and three quarters to 2, within five sigma."""
+    labels = np.zeros(80_000, dtype=np.int64)
+    noisy = by_kernel(labels, noise_rate=0.5, kernel=KERNEL, rng=np.random.default_rng(0))
+    counts = np.bincount(noisy, minlength=3)
+    assert counts[0] == 40_000
+    assert abs(counts[1] - 10_000) < 5 * (40_000 * 0.25 * 0.75) ** 0.5
+
+
+def test_table_9_is_a_kernel_up_to_its_rounding():
+    """Ten rows that sum to 1 within 3e-4, zeros on the diagonal; 5 becomes 3 most often."""
+    assert TABLE_9.shape == (10, 10)
+    assert np.abs(TABLE_9.sum(axis=1) - 10_000).max() <= 3
+    assert not TABLE_9.diagonal().any()
+    assert TABLE_9[5].argmax() == 3
+    assert TABLE_9[5, 3] == 6271
+
+
+@pytest.mark.parametrize(
+    ("kernel", "message"),
+    [
+        (np.ones((2, 3)), r"kernel must be a square matrix, got shape \(2, 3\)"),
+        (np.array([[0, -1], [1, 0]]), "kernel must be non-negative and finite"),
+        (np.array([[0, 0], [1, 0]]), "a positive entry in every row"),
+        (np.array([[0, np.nan], [1, 0]]), "kernel must be non-negative and finite"),
+        (np.array([[1, 1], [1, 0]]), r"zeros on its diagonal, got \[1.0, 0.0\]"),
+    ],
+)
+def test_what_is_no_kernel_is_refused(kernel, message):
+    """The error says why."""
+    with pytest.raises(ValueError, match=message):
+        by_kernel(np.zeros(4, int), noise_rate=0.5, kernel=kernel, rng=np.random.default_rng(0))

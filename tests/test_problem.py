@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from experiments.data import load
+from experiments.noise import TABLE_9
 from experiments.problem import problem
 from experiments.spec import Run
 
@@ -107,3 +108,44 @@ def test_samples_that_are_not_there_are_refused():
         problem(replace(RUN, train_samples=1201), DIGITS)
     with pytest.raises(ValueError, match=r"validation must hold out a sample of 1200.*got 0.0001"):
         problem(replace(RUN, validation=0.0001), DIGITS)
+
+
+def test_ink_is_where_no_and_full_ink_are_after_normalisation():
+    """0 and 16 of the digits, mapped like every pixel."""
+    p = problem(RUN, DIGITS)
+    pixels = DIGITS.x_train.astype(float)
+    expected = ((0 - pixels.mean()) / pixels.std(), (16 - pixels.mean()) / pixels.std())
+    assert p.ink == pytest.approx(expected, rel=1e-12)
+    assert problem(replace(RUN, normalisation="unit"), DIGITS).ink == (0.0, 1.0)
+
+
+def test_test_samples_takes_the_first():
+    """Of images and labels, whether samples are held out or not."""
+    (fold,) = problem(replace(RUN, test_samples=50, validation=0.2), DIGITS).folds
+    assert torch.equal(fold.test_labels, torch.from_numpy(DIGITS.y_test[:50]))
+    assert torch.equal(fold.validation, torch.arange(50, 290))
+    a, b = problem(replace(RUN, test_samples=50), DIGITS).folds
+    assert sorted([*a.test.tolist(), *b.test.tolist()]) == list(range(50))
+    with pytest.raises(ValueError, match="test_samples must be at most 597, got 598"):
+        problem(replace(RUN, test_samples=598), DIGITS)
+
+
+def test_true_labels_of_the_validation_samples_are_kept():
+    """Beside the noisy ones."""
+    (fold,) = problem(replace(RUN, validation=0.2), DIGITS).folds
+    assert torch.equal(fold.clean_labels, torch.from_numpy(DIGITS.y_train[960:]))
+
+
+def test_noise_by_table_9_keeps_to_its_zeros_and_its_number():
+    """Exactly C of the labels are wrong, and none goes where the kernel is zero."""
+    p = problem(replace(RUN, noise="table9"), DIGITS)
+    noisy, clean = p.labels.numpy(), DIGITS.y_train
+    assert p.contaminated.sum() == 480
+    assert (TABLE_9[clean[p.contaminated], noisy[p.contaminated]] > 0).all()
+
+
+def test_table_9_is_for_ten_classes():
+    """The error names the data."""
+    three = replace(DIGITS, n_classes=11)
+    with pytest.raises(ValueError, match="noise='table9' is for 10 classes, digits has 11"):
+        problem(replace(RUN, noise="table9"), three)

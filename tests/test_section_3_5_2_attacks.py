@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from experiments.attacks import fgsm, pgd
+from experiments.attacks import accumulating, alone, fgsm, pgd
 
 eighths = st.integers(-16, 16).map(lambda k: k / 8)
 sizes = st.integers(0, 16).map(lambda k: k / 8)
@@ -158,3 +158,47 @@ def test_bad_arguments_are_refused(arguments, message):
     x, labels = batch()
     with pytest.raises(ValueError, match=message):
         pgd(network(), cross_entropy, x, labels, **arguments)
+
+
+@pytest.mark.parametrize("bounds", [None, (-0.5, 0.5)])
+def test_a_list_of_sizes_each_alone_is_fgsm_of_each(bounds):
+    """To the bit, with one gradient for all."""
+    model, (x, labels) = network(), batch()
+    calls = []
+
+    def counted(logits, labels):
+        calls.append(1)
+        return cross_entropy(logits, labels)
+
+    sizes = (0.0, 0.125, 0.5, 2.0)
+    moved = list(alone(model, counted, x, labels, sizes, bounds=bounds))
+    assert len(calls) == 1
+    for eps, one in zip(sizes, moved, strict=True):
+        assert torch.equal(one, fgsm(model, cross_entropy, x, labels, eps, bounds=bounds))
+
+
+@pytest.mark.parametrize("bounds", [None, (-0.5, 0.5)])
+def test_an_accumulating_list_goes_on_from_the_last(bounds):
+    """x_k is FGSM of x_{k-1}; of a linear score the sizes add up."""
+    model, (x, labels) = network(), batch()
+    sizes, last = (0.0, 0.1, 0.25), x
+    for eps, one in zip(
+        sizes, accumulating(model, cross_entropy, x, labels, sizes, bounds=bounds), strict=True
+    ):
+        last = fgsm(model, cross_entropy, last, labels, eps, bounds=bounds)
+        assert torch.equal(one, last)
+    linear = nn.Linear(2, 1, bias=False)
+    linear.weight.data.copy_(torch.tensor([[1.0, -1.0]]))
+    sizes = (0.0, 0.125, 0.25, 0.5, 1.0)
+    *_, last = accumulating(
+        linear, lambda logits, _: logits[:, 0], torch.zeros(1, 2), labels[:1], sizes
+    )
+    assert last.tolist() == [[1.875, -1.875]]
+
+
+@pytest.mark.parametrize("attack", [alone, accumulating])
+def test_bad_sizes_are_refused(attack):
+    """The error shows the value."""
+    model, (x, labels) = network(), batch()
+    with pytest.raises(ValueError, match=r"eps must be a finite number of at least 0, got -0.5"):
+        list(attack(model, cross_entropy, x, labels, (0.0, -0.5)))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.bench.protocol import interleave
+from experiments.bench.protocol import ROUNDS, interleave
 from rrm_theory import relax, relaxed_risk
 from rrm_theory._exact import exact_cut
 from rrm_theory.reweight import Reweighter, order
@@ -123,7 +123,7 @@ def _small() -> dict[str, Any]:
         },
     )
     found = 1e3 * _timing(outcome, "Reweighter, gamma")["seconds"]
-    return outcome | {"targets": [_target("milliseconds", found, at_most=0.3)]}
+    return outcome | {"targets": [target("milliseconds", found, at_most=0.3)]}
 
 
 def _gamma(device: str) -> dict[str, Any]:
@@ -263,7 +263,7 @@ def _graph() -> dict[str, Any]:
         wait=_waiting("cuda"),
     )
     microseconds = 1e6 * _timing(outcome, "Reweighter")["seconds"]
-    return outcome | {"targets": [_target("microseconds", microseconds, at_most=40.0)]}
+    return outcome | {"targets": [target("microseconds", microseconds, at_most=40.0)]}
 
 
 def eager(c: Tensor, gamma: float) -> Tensor:
@@ -289,11 +289,12 @@ def timed(
     peers: dict[str, Callable[[], object]],
     *,
     reference: str = "copy",
+    rounds: int = ROUNDS,
     check: Callable[[], object] = lambda: None,
     wait: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
     """Return the peers' timings as multiples of one, and whether A against A contains 1."""
-    timings = interleave(peers, reference=reference, check=check, wait=wait)
+    timings = interleave(peers, reference=reference, rounds=rounds, check=check, wait=wait)
     control = next(one for one in timings if one.peer == "A/A")
     return {
         "title": title,
@@ -358,15 +359,15 @@ def _against(
     """Return how ours compares: at most so many copies, so many times faster than peers."""
     ours = _timing(outcome, "Reweighter")["ratio"]
     return [
-        _target("copies", ours, at_most=copies),
+        target("copies", ours, at_most=copies),
         *(
-            _target(f"times faster than {peer}", _timing(outcome, peer)["ratio"] / ours, least)
+            target(f"times faster than {peer}", _timing(outcome, peer)["ratio"] / ours, least)
             for peer, least in faster.items()
         ),
     ]
 
 
-def _target(
+def target(
     what: str, found: float, at_least: float | None = None, *, at_most: float | None = None
 ) -> dict[str, Any]:
     """Return what was to be reached, and what was."""

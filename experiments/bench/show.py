@@ -66,6 +66,16 @@ def _families(outcomes: list[dict[str, Any]]) -> Grid:
     return grid
 
 
+def _train(outcome: dict[str, Any]) -> RenderableType:
+    """Return the cost of a training step against the usual loop's."""
+    rates = outcome["samples_per_second"]
+    return Group(
+        _against_targets([outcome]),
+        "Samples per second: " + ", ".join(f"{peer} {rate:,.0f}" for peer, rate in rates.items()),
+        f"Largest difference of a weight in float64: {outcome['difference_in_float64']:.1e}",
+    )
+
+
 def _table8(outcome: dict[str, Any]) -> Grid:
     """Return the cost of a run against its target."""
     grid = Grid(
@@ -140,5 +150,6 @@ _SHOW = {
     "reweight_gpu": lambda outcome: _against_targets(outcome["large"]),
     "step": _peers,
     "table8": _table8,
+    "train": _train,
     "theory": _theory,
 }

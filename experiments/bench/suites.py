@@ -14,6 +14,7 @@ from torch import Tensor
 
 from experiments.bench.reweight import reweight, reweight_gpu, timed
 from experiments.bench.theory import theory
+from experiments.bench.training import training
 from experiments.catalogue import TABLES
 from experiments.models import MLP
 from experiments.store import Store
@@ -91,6 +92,7 @@ SUITES: dict[str, Callable[[], dict[str, Any]]] = {
     "step": step,
     "table8": table8,
     "theory": theory,
+    "train": training,
 }
 if torch.cuda.is_available():
     SUITES["reweight_gpu"] = reweight_gpu

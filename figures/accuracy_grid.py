@@ -1,0 +1,90 @@
+"""Table 5 as heat maps: accuracy over label noise and size of the attack, ours and published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+
+from experiments.catalogue import PRESETS, TABLES
+from experiments.report_attacked import AttackedReport, attacked_report
+from experiments.spec import TEST_EPS
+from experiments.store import Store
+from figures.adversarial import SCALES
+from figures.style import STYLE, TEXT_WIDTH
+
+RULES = ("published", "selected", "last")
+# Text is white where the map is darker than this.
+DARK = 55.0
+
+
+def grid_report(store: Store) -> AttackedReport:
+    """Return the fullest report of Table 5: full scale first, then the preset with more cells.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no result.
+
+    """
+    table = TABLES["table5"]
+    where = replace(store, experiment=table.experiment)
+    for scale in SCALES:
+        reports = [attacked_report(table, where, preset=p, scale=scale) for p in PRESETS]
+        best = min(reports, key=lambda one: one.missing)
+        if best.lines:
+            return best
+    msg = f"no result of Table 5 in {where.results}: run python -m experiments run table5 first."
+    raise FileNotFoundError(msg)
+
+
+def draw(store: Store) -> Figure:
+    """Return the figure: a row a method, a column a source of numbers."""
+    report = grid_report(store)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(
+            2, len(RULES), sharex=True, sharey=True, figsize=(TEXT_WIDTH, 4.4)
+        )
+        for row, rrm in enumerate((False, True)):
+            lines = [line for line in report.lines if line.cell.rrm == rrm]
+            noise = [f"{100 * line.cell.noise_rate:.0f} %" for line in lines]
+            for column, rule in enumerate(RULES):
+                axis = axes[row, column]
+                image = _map(
+                    axis,
+                    np.array(
+                        [
+                            line.cell.published if rule == "published" else line.mean[rule]
+                            for line in lines
+                        ],
+                        dtype=float,
+                    ),
+                )
+                axis.set_yticks(range(len(noise)), noise)
+                axis.set_title(("A-RRM, " if rrm else "AT, ") + rule)
+            axes[row, 0].set_ylabel("wrong labels")
+        figure.colorbar(image, ax=axes, shrink=0.6, label="test accuracy, %")
+        figure.supxlabel(f"size of the attack on test images ({_label(report)})", fontsize=9)
+    return figure
+
+
+def _label(report: AttackedReport) -> str:
+    """Return which runs are shown."""
+    seeds = sorted({line.seeds for line in report.lines})
+    return f"{report.preset}, {report.scale}, seeds {'-'.join(map(str, seeds))}"
+
+
+def _map(axis: Axes, accuracy: np.ndarray) -> AxesImage:
+    """Draw accuracies (noise, eps) in percent, each with its number."""
+    image = axis.imshow(accuracy, vmin=0, vmax=100, cmap="cividis", aspect="auto")
+    for (row, column), value in np.ndenumerate(accuracy):
+        colour = "white" if value < DARK else "black"
+        axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
+    axis.set_xticks(range(len(TEST_EPS)), [f"{eps:g}" for eps in TEST_EPS])
+    axis.tick_params(length=0)
+    axis.spines[:].set_visible(False)
+    return image

@@ -1,0 +1,131 @@
+"""ICLR paper, Algorithms 1-3 on a machine that fails: killed runs, damaged files, a full disk."""
+
+import random
+import resource
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from kill import survives
+
+from experiments import train as training
+from experiments.data import load
+from experiments.problem import problem
+from experiments.spec import Run
+from experiments.store import Checkpoint
+from experiments.train import train, trajectory
+
+RUN = Run(
+    dataset="digits",
+    model="cnn",
+    loss="cce",
+    noise_rate=0.2,
+    seed=0,
+    penalty=0.5,
+    step=0.5,
+    train_eps=0.5,
+    reweight_inputs="perturbed",
+    test_attack="accumulating",
+    iterations=2,
+    epochs_per_iteration=2,
+    learning_rate=1.0,
+    train_samples=330,
+    test_samples=60,
+)
+SAMPLES = problem(RUN, load("digits"))
+
+
+def same(one, other):
+    """Return whether two logs agree in everything but clocks."""
+    numbers = ("validation_correct", "clean_validation_correct", "test_correct", "canary",
+               "attacked_correct", "attacked_validation_correct", "reweightings")  # fmt: skip
+    return all(getattr(one, name) == getattr(other, name) for name in numbers) and np.array_equal(
+        trajectory(RUN, one, SAMPLES).scaled_weights(),
+        trajectory(RUN, other, SAMPLES).scaled_weights(),
+    )
+
+
+def test_sigkill_at_random_moments_changes_nothing():
+    """Three kills of a run in its own processes; python tests/kill.py does it 20 times."""
+    *kills, verdict = survives(3, seed=1)
+    assert len(kills) == 3
+    assert verdict == "bit-identical"
+
+
+class Killed(Exception):
+    """What stands in for a kill where the process has to live on."""
+
+
+@pytest.mark.parametrize("batches", [1, 3, 5, 9, 14])
+def test_a_run_goes_on_within_an_epoch(batches, tmp_path, monkeypatch):
+    """A checkpoint after every batch; the run dies after some and goes on with the next one."""
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
+    ordinary = Checkpoint.save
+
+    def save(self, state):
+        nonlocal count
+        ordinary(self, state)
+        count += 1
+        if count == batches:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "save", save)
+        with pytest.raises(Killed):
+            train(RUN, SAMPLES, checkpoint=checkpoint)
+    state = checkpoint.load(RUN.key)
+    # 330 samples are four batches an epoch.
+    assert (state["epoch"], state["position"]) == ((batches - 1) // 4, (batches - 1) % 4 + 1)
+    assert same(train(RUN, SAMPLES, checkpoint=checkpoint), train(RUN, SAMPLES))
+
+
+def test_a_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
+    """The write fails in the middle, as a limit of the system makes it; then there is room again.
+
+    The run says why it ended; what was saved before is there, and the end is the same.
+    """
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    checkpoint = Checkpoint(tmp_path / "run.checkpoint")
+    epochs = iter([False, True])
+    train(RUN, SAMPLES, checkpoint=checkpoint, stop=lambda: next(epochs))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python ignores the signal that comes with it; the write itself fails after 100 kB.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            train(RUN, SAMPLES, checkpoint=checkpoint)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert checkpoint.load(RUN.key)["epoch"] == 2
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
+    assert same(train(RUN, SAMPLES, checkpoint=checkpoint), train(RUN, SAMPLES))
+
+
+def test_global_generators_go_on_where_they_were(tmp_path):
+    """A network that draws from python, numpy or torch would notice."""
+    checkpoint = Checkpoint(tmp_path / "run.checkpoint")
+
+    def draws():
+        return random.random(), float(np.random.rand()), float(torch.rand(()))  # noqa: NPY002
+
+    train(RUN, SAMPLES, checkpoint=checkpoint, stop=lambda: True)
+    expected = draws()
+    draws()
+    seen = []
+    train(
+        RUN, SAMPLES, checkpoint=checkpoint, after_epoch=lambda _: seen.append(draws()),
+        stop=lambda: True,
+    )  # fmt: skip
+    assert seen == [expected]
+
+
+def test_global_generators_start_from_the_seed():
+    """Equal for every run of a seed, whatever the process did before."""
+    drawn = []
+    for run in (RUN, RUN, replace(RUN, seed=1)):
+        torch.rand(5)
+        train(run, SAMPLES, stop=lambda: True)
+        drawn.append(float(torch.rand(())))
+    assert drawn[0] == drawn[1] != drawn[2]
