@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 
 from experiments.demo import demo_store
 from experiments.store import RESULTS, WORK
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         for path in save(figure, options.output, file):
             print(path)
+        plt.close(figure)
     return 0
 
 

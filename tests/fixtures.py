@@ -34,3 +34,20 @@ def as_trajectory(weights, contaminated):
         contaminated=np.asarray(contaminated),
         epochs=5 * np.arange(1, len(weights) + 1),
     )
+
+
+def attacked_result(run, accuracy, *, pruned=(0, 0), seconds=10.0):
+    """Return a stored result: this accuracy whatever selects, five points less in the end."""
+    rules = ("selected", "selected_clean", "selected_attacked", "oracle")
+    attacked = {rule: list(accuracy) for rule in rules}
+    attacked["last"] = [x - 5 for x in accuracy]
+    entry = {"pruned_contaminated": pruned[0], "pruned_clean": pruned[1]}
+    return {
+        "key": run.key,
+        "run": run.settings(),
+        "attacked_accuracy": attacked,
+        "reweightings": [entry] if run.reweights else [],
+        "samples": {"train": 100, "contaminated": round(100 * run.noise_rate)},
+        "canary": [{"images": 100, "fgsm": 90, "pgd": 10, "overfitted": True}],
+        "seconds": {"train": seconds},
+    }

@@ -3,14 +3,28 @@
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from fixtures import as_trajectory
+from fixtures import as_trajectory, attacked_result
 
-from experiments.catalogue import DEMO_RRM
+from experiments.catalogue import DEMO_RRM, TABLES
 from experiments.demo import demo_store
-from figures import bounds, face, gamma_path, gap, simplex, theory
+from experiments.store import Store
+from figures import (
+    ablation,
+    accuracy_grid,
+    bounds,
+    close_calls,
+    face,
+    gamma_path,
+    gap,
+    simplex,
+    theory,
+    u_bins,
+)
 from figures.__main__ import main
+from figures.adversarial import weights_run
 from figures.demo import DemoRun
 from figures.face import corners
 from figures.trajectories import chosen
@@ -30,6 +44,16 @@ WEIGHTS = np.array(
 WRONG = np.array([True, True, True, False, False, False])
 
 
+@pytest.fixture(autouse=True)
+def closed():
+    """Figures do not outlive their test."""
+    yield
+    plt.close("all")
+
+
+ADVERSARIAL = ("accuracy_grid", "ablation5", "separation", "u_bins", "close_calls")
+
+
 @pytest.fixture
 def folder(tmp_path):
     """A folder with the main job's result and trajectory, in small."""
@@ -40,9 +64,27 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_all_pictures_are_written_as_png_and_pdf(folder, capsys):
+@pytest.fixture
+def adversarial(folder):
+    """And Table 5 and its ablation at reduced scale, one seed; half of the weights separate."""
+    weights = np.ones((50, 6))
+    weights[20:, :2], weights[20:, 5] = 0, 3
+    weights[25:40, 4], weights[30:45, 3] = 0, 0
+    for name, preset in (("table5", "paper"), ("ablation5", "paper")):
+        store = Store(experiment=name, results=folder, work=folder)
+        store.prepare()
+        for cell in TABLES[name].cells(preset, "reduced", 0):
+            accuracy = (90, 80, 70, 60, 50) if cell.rrm else (40, 50, 60, 70, 80)
+            store.save_result(cell.run, attacked_result(cell.run, accuracy, pruned=(2, 1)))
+            if cell.rrm:
+                store.save_trajectory(cell.run, as_trajectory(weights, WRONG))
+    return folder
+
+
+def test_all_pictures_are_written_as_png_and_pdf(adversarial, capsys):
     """One command draws all; the paths are printed."""
-    code = main(["--results", str(folder), "--work", str(folder), "--output", str(folder / "out")])
+    folder = str(adversarial)
+    code = main(["--results", folder, "--work", folder, "--output", f"{folder}/out"])
     assert code == 0
     printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
     assert [path.name for path in printed] == [
@@ -52,6 +94,7 @@ def test_all_pictures_are_written_as_png_and_pdf(folder, capsys):
         "demo_weights.pdf",
         "optimal_face.png",
         "optimal_face.pdf",
+        *(f"{name}.{suffix}" for name in ADVERSARIAL for suffix in ("png", "pdf")),
         *(f"{one.file}.{suffix}" for one in theory.FIGURES for suffix in ("png", "pdf")),
     ]
     for path in printed:
@@ -173,3 +216,65 @@ def test_pictures_of_the_page_are_the_same_bytes_every_time():
     (first, *_), (again, *_) = theory.pictures(), theory.pictures()
     assert first == again
     assert first.data_uri.startswith("data:image/svg+xml;base64,")
+
+
+def test_the_run_of_the_weights_is_chosen_by_rule(adversarial):
+    """Table 5 before the ablation; one that found no wrong label is passed over."""
+    store = demo_store(adversarial, adversarial)
+    assert weights_run(store).label == "paper, reduced, seed 0"
+    chosen_run = weights_run(store).run
+    blind = as_trajectory(np.ones((50, 6)), WRONG)
+    Store(experiment="table5", results=adversarial, work=adversarial).save_trajectory(
+        chosen_run, blind
+    )
+    assert weights_run(store).label == "ablation, reduced, seed 0"
+
+
+def test_without_a_run_that_separated_the_error_says_how_to_get_one(folder, capsys):
+    """Exit code 2, and the command."""
+    for name, command in (("separation", "run ablation5"), ("grid", "run table5")):
+        arguments = [name, "--results", str(folder), "--output", str(folder / "out")]
+        assert main(arguments) == 2
+        assert f"{command} first" in capsys.readouterr().err
+
+
+def test_the_grid_shows_every_number(adversarial):
+    """AT above A-RRM; published, selected and last, the darker ones in white."""
+    figure = accuracy_grid.draw(demo_store(adversarial, adversarial))
+    maps = figure.axes[:6]
+    assert maps[0].get_title() == "AT, published"
+    assert [text.get_text() for text in maps[0].texts][:5] == ["97", "95", "93", "91", "86"]
+    assert [text.get_text() for text in maps[4].texts][:5] == ["90", "80", "70", "60", "50"]
+    assert [text.get_text() for text in maps[5].texts][:5] == ["85", "75", "65", "55", "45"]
+    colours = {text.get_text(): text.get_color() for text in maps[4].texts}
+    assert (colours["90"], colours["50"]) == ("black", "white")
+
+
+def test_the_ablation_has_a_mark_for_every_seed_and_method(adversarial):
+    """Two panels: by noisy validation, and in the end."""
+    figure = ablation.draw(demo_store(adversarial, adversarial))
+    cells = TABLES["ablation5"].cells("paper", "reduced", 0)
+    for axis, shift in zip(figure.axes, (0, -5), strict=True):
+        assert len(axis.lines) == len(cells)
+        assert sorted({float(x) for line in axis.lines for x in line.get_xdata()}) == [
+            40 + shift, 90 + shift,
+        ]  # fmt: skip
+
+
+def test_close_calls_are_drawn_from_weight_1(adversarial):
+    """One that was away longest, and mean and deviation of both."""
+    figure = close_calls.draw(demo_store(adversarial, adversarial))
+    one, both = (axis.lines[0].get_ydata() for axis in figure.axes)
+    assert figure.axes[0].get_title() == "Sample 3: gone, and back"
+    assert figure.axes[1].get_title() == "All 2 close calls: mean ± sd"
+    # From the start, re-weighting by re-weighting: both are away from the 31st to the 40th.
+    assert (one[0], one[30], one[31], one[46]) == (1, 1, 0, 1)
+    assert (both[0], both[26], both[31], both[41], both[50]) == (1, 0.5, 0, 0.5, 1)
+
+
+def test_bins_are_shares_of_a_kind(adversarial):
+    """After 1, 10 and 49 re-weightings, ours beside published."""
+    figure = u_bins.draw(demo_store(adversarial, adversarial))
+    heights = [bar.get_height() for bar in figure.axes[2].patches]
+    assert heights[:6] == pytest.approx([0, 100 / 3, 0, 0, 0, 200 / 3])
+    assert heights[6:] == pytest.approx([100 * x / 9600 for x in (0, 91, 146, 43, 34, 9286)])

@@ -1,0 +1,207 @@
+"""ICLR paper, Tables 5, 6 and 10 and our ablation of Table 5: the cells, and what a report says."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from fixtures import as_trajectory, attacked_result
+
+from experiments.__main__ import main
+from experiments.catalogue import ABLATION, ADVERSARIAL_NOISE, PRESETS, TABLES
+from experiments.report_attacked import attacked_report, attacked_rows, attacked_verdict
+from experiments.report_weights import weights_reports, weights_rows, weights_verdict
+from experiments.spec import TEST_EPS
+from experiments.store import Store
+
+TABLE_5, TABLE_6, TABLE_10 = (TABLES[name] for name in ("table5", "table6", "table10"))
+
+
+@pytest.mark.parametrize("table", [TABLE_5, TABLE_10])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_ten_cells_with_section_4_2_2_s_settings(table, preset):
+    """Five noise rates, AT and A-RRM; lr 0.1, 50 x 10 epochs, mu 0.5, penalty 2, FGSM 1."""
+    cells = table.cells(preset, "paper", 0)
+    assert [(c.noise_rate, c.rrm) for c in cells] == [
+        (rate, rrm) for rate in ADVERSARIAL_NOISE for rrm in (False, True)
+    ]
+    for cell in cells:
+        run = cell.run
+        assert (run.dataset, run.model, run.loss, run.train_eps) == ("mnist", "cnn", "cce", 1.0)
+        assert (run.iterations, run.epochs_per_iteration) == (50, 10)
+        assert (run.learning_rate, run.validation, run.reduction) == (0.1, 0.2, "batch_sum")
+        assert run.noise == ("symmetric" if table is TABLE_5 else "table9")
+        assert run.noise_rate == cell.noise_rate
+        assert run.reweights == cell.rrm
+        if cell.rrm:
+            assert (run.penalty, run.step) == (2.0, 0.5)
+
+
+def test_published_numbers():
+    """A few of each table by hand, at the corners of the printed ones."""
+    by_cell = {(c.noise_rate, c.rrm): c.published for c in TABLE_5.cells("paper", "paper", 0)}
+    assert by_cell[0.0, False] == (97, 95, 93, 91, 86)
+    assert by_cell[0.2, False] == (58, 61, 84, 90, 88)
+    assert by_cell[0.2, True] == (96, 93, 90, 88, 83)
+    assert by_cell[0.3, True] == (86, 82, 81, 80, 77)
+    by_cell = {(c.noise_rate, c.rrm): c.published for c in TABLE_10.cells("paper", "paper", 0)}
+    assert by_cell[0.0, False] == (96.5, 93.4, 92.4, 92.0, 89.4)
+    assert by_cell[0.3, True] == (89.2, 81.7, 79.8, 81.6, 77.8)
+    assert len(TEST_EPS) == len(by_cell[0.3, True])
+
+
+def test_the_presets_are_two_readings():
+    """Units of eps, inputs of the re-weighting losses, test attacks, price and clipping."""
+    for rrm in (False, True):
+        text, program = (
+            next(
+                c.run for c in TABLE_5.cells(p, "paper", 0) if c.rrm == rrm and c.noise_rate == 0.2
+            )
+            for p in ("paper", "authors_program")
+        )
+        assert (text.eps_unit, program.eps_unit) == ("pixel", "normalised")
+        assert (text.test_attack, program.test_attack) == ("alone", "accumulating")
+        assert (text.probability_clip, program.probability_clip) == (0.0, 1e-7)
+        if rrm:
+            assert (text.gamma, program.gamma) == (2.0, 4.0)
+            assert (text.reweight_inputs, program.reweight_inputs) == ("clean", "perturbed")
+
+
+@pytest.mark.parametrize("name", ["table5", "table10", "ablation5"])
+def test_reduced_keeps_learning_rate_times_epochs_and_the_reweightings(name):
+    """50, as 0.1 x 500; 6,000 samples train. The ablation's own changes are apart."""
+    for cell in TABLES[name].cells(TABLES[name].presets[0], "reduced", 0):
+        run = cell.run
+        assert run.train_samples * (1 - run.validation) == 6000
+        if cell.row != "batch mean, lr 0.1":
+            assert run.learning_rate * run.epochs == 50
+        if cell.row != "4 epochs a re-weighting":
+            assert run.iterations == 50
+
+
+def test_table_6_is_a_run_of_table_5():
+    """A-RRM at 20 %, in the same folder."""
+    (cell,) = TABLE_6.cells("paper", "paper", 3)
+    assert cell.run in [c.run for c in TABLE_5.cells("paper", "paper", 3)]
+    assert (cell.rrm, cell.noise_rate) == (True, 0.2)
+    assert TABLE_6.experiment == TABLE_5.experiment
+
+
+def test_the_ablation_changes_one_thing_at_a_time():
+    """From its base; only decisive changes have more than one seed."""
+    table = TABLES["ablation5"]
+    cells = table.cells("paper", "reduced", 0)
+    base = {c.rrm: c.run for c in cells if c.row == "base"}
+    for cell in cells:
+        variant = ABLATION[cell.row]
+        assert cell.run == replace(base[cell.rrm], **variant.changes)
+        assert (cell.run == base[cell.rrm]) == (cell.row == "base")
+    assert base[True].gamma == 2.0
+    assert base[True].reweight_inputs == "perturbed"
+    second = {c.row for c in table.cells("paper", "reduced", 1)}
+    assert second == {name for name, variant in ABLATION.items() if variant.decisive}
+
+
+@pytest.fixture
+def store(tmp_path):
+    """AT that collapses at 20 % and A-RRM that does not, two seeds; nothing else."""
+    store = Store(experiment="table5", results=tmp_path, work=tmp_path / "work")
+    store.prepare()
+    numbers = {
+        (0.0, False): 97, (0.0, True): 96, (0.2, False): 40, (0.2, True): 90,
+    }  # fmt: skip
+    for seed in (0, 1):
+        for cell in TABLE_5.cells("paper", "reduced", seed):
+            mean = numbers.get((cell.noise_rate, cell.rrm))
+            if mean is not None:
+                first = mean - 1 + 2 * seed
+                accuracy = (first, first - 1, first - 2, first - 3, 50)
+                store.save_result(cell.run, attacked_result(cell.run, accuracy, pruned=(19, 4)))
+    (cell,) = TABLE_6.cells("paper", "reduced", 0)
+    weights = np.ones((50, 4))
+    weights[1:, 0], weights[1:, 3] = 0, 2
+    weights[1:3, 1] = 0
+    store.save_trajectory(cell.run, as_trajectory(weights, [True, False, False, False]))
+    return store
+
+
+def test_the_grid_has_published_and_five_selections(store):
+    """Mean and sample standard deviation over seeds."""
+    report = attacked_report(TABLE_5, store, preset="paper", scale="reduced")
+    assert report.missing == 6
+    rows = [row for row in attacked_rows(report) if row[:2] == ("20 %", "AT")]
+    assert rows[0][2:] == ("published", "58", "61", "84", "90", "88", "")
+    assert [row[2] for row in rows[1:]] == [
+        "last", "selected", "selected, clean", "selected, attacked", "oracle",
+    ]  # fmt: skip
+    assert rows[1][3] == "35.0 ± 1.4"
+    assert rows[2][3:] == (
+        "40.0 ± 1.4",
+        "39.0 ± 1.4",
+        "38.0 ± 1.4",
+        "37.0 ± 1.4",
+        "50.0 ± 0.0",
+        "2",
+    )
+
+
+def test_the_verdict_names_collapse_rescue_separation_and_overfitting(store):
+    """In words, by rules that it prints."""
+    report = attacked_report(TABLE_5, store, preset="paper", scale="reduced")
+    text = "\n".join(attacked_verdict(report))
+    assert "AT collapses without an attack (eps 0): 0 %: 97.0, 20 %: 40.0 (collapse);" in text
+    assert "A-RRM does not: 0 %: 96.0, 20 %: 90.0;" in text
+    assert "A-RRM beats AT at eps 0: 0 %: -1.0, 20 %: +50.0 points." in text
+    assert "The same at eps 1: 0 %: +0.0, 20 %: +0.0 points." in text
+    assert "A-RRM at 20 %: 95 % of the wrong and 5 % of the right labels pruned" in text
+    assert "PGD of the training size leaves 10 % (2 of 2 runs overfitted to FGSM)" in text
+
+
+def test_without_results_there_is_nothing_to_say(tmp_path):
+    """And the report counts what is missing."""
+    empty = Store(experiment="table5", results=tmp_path, work=tmp_path)
+    report = attacked_report(TABLE_5, empty, preset="paper", scale="reduced")
+    assert (report.lines, report.missing, attacked_verdict(report)) == ((), 10, [])
+    with pytest.raises(ValueError, match="no cell of table5 is left after --only"):
+        attacked_report(TABLE_5, empty, preset="paper", scale="reduced", keep=lambda _: False)
+
+
+def test_table_6_beside_the_published_one(store):
+    """After the first re-weighting nothing moved; after the tenth the wrong label is gone."""
+    (report,) = weights_reports(TABLE_6, store, preset="paper", scale="reduced")
+    rows = weights_rows(report)
+    assert rows[0] == ("1", "contaminated", "ours", "0.0 %", "100.0 %", *["0.0 %"] * 4, "1")
+    assert rows[1][3:] == ("0.0 %", "92.1 %", "0.0 %", "0.0 %", "7.9 %", "0.0 %", "9600")
+    assert rows[4] == ("10", "contaminated", "ours", *["0.0 %"] * 5, "100.0 %", "1")
+    text = " ".join(weights_verdict(report))
+    assert "of the pruned samples 100 % are wrong, of the wrong ones 100 % are pruned" in text
+    assert "close calls 1 (33.3 %; published 1.9 %)" in text
+
+
+@pytest.mark.parametrize("output", [[], ["--json"], ["--markdown"]])
+@pytest.mark.parametrize("name", ["table5", "table6"])
+def test_reports_from_the_command_line(store, name, output, capsys, monkeypatch):
+    """Tables, JSON and Markdown of what is stored."""
+    monkeypatch.setenv("COLUMNS", "200")
+    arguments = ["report", name, "--scale", "reduced", "--results", str(store.results), *output]
+    assert main(arguments) == 0
+    printed = capsys.readouterr().out
+    if output == ["--json"]:
+        reports = json.loads(printed)
+        assert [one["preset"] for one in reports][-1] == "paper"
+        if name == "table5":
+            mean = {(c["noise_rate"], c["rrm"]): c["mean"] for c in reports[-1]["cells"]}
+            assert mean[0.2, True]["selected"][0] == 90.0
+        else:
+            assert reports[0]["close_calls"] == {"never_zero": 2, "type_1": 0, "close_calls": 1}
+            assert sum(reports[0]["counts"]["10"]["clean"]) == 3
+    else:
+        expected = "Preset `paper`, " + ("scale `reduced`" if name == "table5" else "seed 0")
+        assert expected in printed
+        assert ("| --- |" in printed) == (output == ["--markdown"])
+
+
+def test_a_report_without_trajectories_says_so(tmp_path, capsys):
+    """Table 6 needs them."""
+    assert main(["report", "table6", "--scale", "smoke", "--results", str(tmp_path)]) == 0
+    assert "no run of table6 at scale smoke has a trajectory" in capsys.readouterr().out
