@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     rep = command("report", _report, "Ours beside the published numbers.", "report table8")
     rep.add_argument("table", help=f"one of: {', '.join(TABLES)}")
     rep.add_argument("--preset", help="only this one; all if not given")
-    rep.add_argument("--scale", help=f"{', '.join(SCALES)} (the table's first)")
+    rep.add_argument("--scale", help=f"{', '.join(SCALES)} (the first with results)")
     output = rep.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print JSON")
     output.add_argument("--markdown", action="store_true", help="print Markdown")
@@ -297,10 +297,13 @@ def _report(options: argparse.Namespace, console: Console) -> int:
     chosen = table(options.table)
     known = chosen.presets
     presets = [_known(options.preset, known, "preset")] if options.preset else known
-    scale = _known(options.scale or chosen.scales[0], chosen.scales, "scale")
+    scales = [_known(options.scale, chosen.scales, "scale")] if options.scale else chosen.scales
     store = Store(experiment=chosen.experiment, results=options.results, work=options.work)
     show = {"accuracy": _accuracies, "attacked": _attacked, "weights": _weights}[chosen.shows]
-    as_json, sections, sentences = show(chosen, store, presets, scale, options)
+    by_scale = [show(chosen, store, presets, scale, options) for scale in scales]
+    # The first with results; if there is none, the first says so.
+    shown = next((one for one in by_scale if one[1]), by_scale[0])
+    as_json, sections, sentences = shown
     if options.json:
         print(json.dumps(as_json, indent=1, allow_nan=False))
     elif options.markdown:
@@ -331,7 +334,7 @@ def _accuracies(
     sentences = [
         f"{one.missing} cells of {one.preset} have no result." for one in reports if one.missing
     ]
-    sentences += [*reporting.verdict(reports), reporting.cost(reports)]
+    sentences += [*reporting.verdict(reports), *reporting.cost(reports)]
     return [one.as_json() for one in reports], reporting.sections(reports), sentences
 
 
@@ -361,8 +364,7 @@ def _weights(
         for one in weights_reports(chosen, store, preset=preset, scale=scale, **_selection(options))
     ]
     if not reports:
-        missing = f"no run of {chosen.name} at scale {scale} has a trajectory."
-        return [], [], [missing]
+        return [], [], [f"no run of {chosen.name} at scale {scale} has a trajectory."]
     sentences = [sentence for one in reports for sentence in weights_verdict(one)]
     return [one.as_json() for one in reports], weights_sections(reports), sentences
 

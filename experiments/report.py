@@ -202,7 +202,7 @@ def verdict(reports: Sequence[Report]) -> list[str]:
     return sentences
 
 
-def cost(reports: Sequence[Report]) -> str:
+def cost(reports: Sequence[Report]) -> list[str]:
     """Return what the runs cost as they were made: range of the cells' means, median in between."""
     lines = [line for one in reports for line in one.lines]
     parts = []
@@ -216,7 +216,7 @@ def cost(reports: Sequence[Report]) -> str:
     shares = [line.reweighting_seconds / line.seconds for line in lines if line.cell.rrm]
     if shares:
         parts.append(f"re-weighting itself at most {100 * max(shares):.2f} % of a run")
-    return "; ".join(parts) + "."
+    return ["; ".join(parts) + "."] if parts else []
 
 
 def markdown_table(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -236,7 +236,11 @@ class Section:
 
 def sections(reports: Sequence[Report]) -> list[Section]:
     """Return a table per preset."""
-    return [Section(title=f"Preset `{r.preset}`", header=HEADER, body=rows(r)) for r in reports]
+    return [
+        Section(title=f"Preset `{one.preset}`", header=HEADER, body=rows(one))
+        for one in reports
+        if one.lines
+    ]
 
 
 def markdown(tables: Sequence[Section], sentences: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""ICLR paper, Section 4.2, Appendices C and D: exactly floor(C N) wrong labels, uniform or not."""
+"""ICLR paper, Section 4.2, Table 9: exactly floor(C N) wrong labels, uniform or by a kernel."""
 
 import numpy as np
 import pytest

@@ -36,7 +36,7 @@ def test_table_8_is_what_the_report_prints():
         reporting.report(table("table8"), store, preset=preset, scale="paper") for preset in PRESETS
     ]
     assert block("table8") == reporting.markdown(
-        reporting.sections(reports), [*reporting.verdict(reports), reporting.cost(reports)]
+        reporting.sections(reports), [*reporting.verdict(reports), *reporting.cost(reports)]
     )
 
 

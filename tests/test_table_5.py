@@ -201,6 +201,24 @@ def test_reports_from_the_command_line(store, name, output, capsys, monkeypatch)
         assert ("| --- |" in printed) == (output == ["--markdown"])
 
 
+def test_a_report_shows_the_first_scale_with_results(store, capsys, monkeypatch):
+    """Here the reduced one; without any, the table's first is reported as missing."""
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["report", "table5", "--results", str(store.results)]) == 0
+    assert "Preset `paper`, scale `reduced`" in capsys.readouterr().out
+    assert main(["report", "table10", "--results", str(store.results)]) == 0
+    assert "10 cells of paper, paper have no result." in capsys.readouterr().out
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path, capsys, monkeypatch):
+    """Before anything is trained, and by name."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    places = ["--results", str(tmp_path), "--work", str(tmp_path)]
+    assert main(["run", "table8", "--scale", "smoke", "--device", "cuda", *places]) == 2
+    assert "device must be cpu, or cuda where there is a GPU; got 'cuda'" in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.json"))
+
+
 def test_a_report_without_trajectories_says_so(tmp_path, capsys):
     """Table 6 needs them."""
     assert main(["report", "table6", "--scale", "smoke", "--results", str(tmp_path)]) == 0

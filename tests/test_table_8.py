@@ -102,10 +102,11 @@ def test_the_report_compares_the_last_epoch_and_marks_differences(store):
         "ELR", "55 %", "plain", "98", "91.0 ± 1.4", "90.0 ± 1.4", "92.0 ± 1.4", "-7.0 !", "2",
     )  # fmt: skip
     assert "1 of 2 cells within 5 points" in reporting.verdict([report])[0]
-    assert reporting.cost([report]) == (
+    assert reporting.cost([report]) == [
         "Plain runs took 20 to 20 s a cell (median 20); RRM runs took 30 to 30 s a cell "
         "(median 30); re-weighting itself at most 0.99 % of a run."
-    )
+    ]
+    assert reporting.cost([]) == []
 
 
 def test_the_report_names_the_better_reading_on_equal_cells_only(store):
