@@ -115,7 +115,8 @@ def alone(
 
     Notes
     -----
-    Source: ICLR paper, Section 4.2.2: test images under a list of eps.
+    Source: ICLR paper, Section 4.2.2: test images under a list of eps. The text there prints the
+    gradient without its sign, and calls it FGSM.
 
     Examples
     --------

@@ -1,9 +1,11 @@
 """The papers' tables as data: which runs they are made of, and what was published.
 
-A preset is a reading of the settings. `paper` takes the text literally; `authors_program` takes
-the gamma convention and the clipped cross-entropy of the authors' published program. What the text
-leaves unsaid is the same in both. One thing of the program is in neither: it takes whatever vertex
-its solver returns, so freed mass goes to one sample where ours is spread over all cheapest ones.
+A preset is a reading of the settings. `paper` takes the text literally, but for the sign of
+Section 4.2.2's test attack, which is missing there; `authors_program` takes the gamma convention,
+the clipped cross-entropy and, of attacks, the units and the order of the authors' published
+program. Initialisation and batch sums, which the text leaves unsaid, are the program's in both. One
+thing of the program is in neither: it takes whatever vertex its solver returns, so freed mass goes
+to one sample where ours is spread over all cheapest ones.
 """
 
 from __future__ import annotations
@@ -162,7 +164,7 @@ TABLE_6: dict[int, dict[str, tuple[int, ...]]] = {
     10: {"contaminated": (0, 2058, 7, 41, 415, 7079), "clean": (4, 37524, 36, 45, 174, 617)},
     49: {"contaminated": (0, 91, 146, 43, 34, 9286), "clean": (25, 35246, 1655, 155, 168, 1151)},
 }
-APPENDIX_F = {"never_zero": 37_058, "type_1": 626, "close_calls": 716}
+APPENDIX_F = {"never_zero": 37_058, "type_1": 626, "close_calls": 716, "in_between": 0}
 TABLE_6_NOISE = 0.2
 
 # Section 4.2.2's settings; 48,000 samples train. `reduced` keeps learning rate times epochs, with
@@ -185,8 +187,8 @@ ADVERSARIAL_SCALES: dict[str, dict[str, Any]] = {
     "reduced": {
         "learning_rate": 0.5,
         "epochs_per_iteration": 2,
-        "train_samples": 7500,
-        "test_samples": 2000,
+        "train_samples": 3750,
+        "test_samples": 1000,
     },
     "smoke": SMOKE | {"test_samples": 200},
 }
@@ -208,14 +210,20 @@ def _adversarial(
             "gamma_convention": PRESETS[preset]["gamma_convention"],
             "reweight_inputs": REWEIGHT_INPUTS[preset],
         }
-        base = replace(ADVERSARIAL_BASE, noise=noise, seed=seed, **reading)
+        base = replace(ADVERSARIAL_BASE, seed=seed, **reading)
         return tuple(
             Cell(
                 row="cce",
                 noise_rate=rate,
                 rrm=rrm,
                 published=numbers,
-                run=replace(base, noise_rate=rate, **(weights if rrm else {})),
+                run=replace(
+                    base,
+                    noise_rate=rate,
+                    # Without wrong labels there is no kind of them, and the tables share the run.
+                    noise=noise if rate else "symmetric",
+                    **(weights if rrm else {}),
+                ),
             )
             for place, rate in enumerate(ADVERSARIAL_NOISE)
             for rrm, numbers in (
@@ -326,7 +334,7 @@ TABLES: dict[str, Table] = {
         scales=SCALES,
         presets=tuple(PRESETS),
         cells=_adversarial("table9", TABLE_10),
-        experiment="table10",
+        experiment="table5",
         shows="attacked",
     ),
     "ablation5": Table(

@@ -88,18 +88,18 @@ class Autocast(nn.Module):
         return logits.float()
 
 
-def build(run: Run, *, image: tuple[int, int], n_classes: int) -> nn.Module:
-    """Return the run's network on the CPU, initialised from the run's seed and nothing else.
+def build(run: Run, *, image: tuple[int, int], n_classes: int, device: str = "cpu") -> nn.Module:
+    """Return the run's network, initialised from the run's seed and nothing else.
 
     Raises
     ------
     ValueError
-        If the run asks for bfloat16 and the CPU has no instructions for it: emulated, it is many
-        times slower than float32.
+        If the run asks for bfloat16 and the device has no instructions for it: emulated, it is
+        many times slower than float32.
 
     """
-    if run.precision == "bfloat16" and not has_bfloat16():
-        msg = "precision='bfloat16' needs a GPU or a CPU with AVX512_BF16; use 'float32'."
+    if run.precision == "bfloat16" and not has_bfloat16(device):
+        msg = f"precision='bfloat16' is emulated on this {device}; use 'float32'."
         raise ValueError(msg)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(run.seed, Stream.INITIALISATION))
@@ -112,9 +112,11 @@ def build(run: Run, *, image: tuple[int, int], n_classes: int) -> nn.Module:
                     nn.init.zeros_(parameter)
                 else:
                     nn.init.xavier_uniform_(parameter)
-    return Autocast(model) if run.precision == "bfloat16" else model
+    return (Autocast(model) if run.precision == "bfloat16" else model).to(device)
 
 
-def has_bfloat16() -> bool:
-    """Return whether the GPU, or without one the CPU, multiplies bfloat16 numbers itself."""
-    return torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported())
+def has_bfloat16(device: str) -> bool:
+    """Return whether a device multiplies bfloat16 numbers itself."""
+    if device == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())

@@ -1,4 +1,4 @@
-"""From a run's log to its result: accuracies under three selection rules, and where it came from.
+"""From a run's log to its result: accuracies by selection rule, and where it came from.
 
 With correct[e][f] right answers at evaluation e in fold f: *last* is the last one; *selected* is,
 fold by fold, the first with the most right answers on its validation labels, unattacked images;
@@ -16,9 +16,9 @@ import numpy as np
 import torch
 
 from experiments.data import Data
+from experiments.log import Log
 from experiments.problem import Problem
 from experiments.spec import Run
-from experiments.train import Log
 from rrm_theory._provenance import provenance
 
 # On small networks a second thread makes torch slower.
@@ -89,6 +89,7 @@ def result(
         "validation_correct": log.validation_correct,
         "clean_validation_correct": log.clean_validation_correct,
         "data_sha256": data.sha256,
+        "devices": log.devices,
         "environment": made_by,
     }
 

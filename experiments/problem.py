@@ -41,7 +41,7 @@ class Problem:
     contaminated
         Which of the labels are wrong, bool (N,); for statistics only, no method sees it.
     x_eval
-        Images that are classified after every epoch.
+        Images that are classified at every evaluation.
     folds
         One fold if validation samples are held out. Otherwise two: the contaminated labels of
         each half of the test set select the epoch at which the other half is scored, so that no

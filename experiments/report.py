@@ -111,22 +111,41 @@ def report(
         If ``keep`` leaves no cell.
 
     """
-    found: dict[tuple[str, float, bool], list[dict[str, Any]]] = {}
-    cells: dict[tuple[str, float, bool], Cell] = {}
+    found = gather(table, store, preset=preset, scale=scale, keep=keep, change=change)
+    lines = tuple(_line(cell, results) for cell, results in found if results)
+    return Report(table=table, preset=preset, lines=lines, missing=len(found) - len(lines))
+
+
+def gather(
+    table: Table,
+    store: Store,
+    *,
+    preset: str,
+    scale: str,
+    keep: Callable[[Run], bool],
+    change: Callable[[Run], Run],
+) -> list[tuple[Cell, list[dict[str, Any]]]]:
+    """Return every cell that `report` is about, with the results of its finished seeds.
+
+    Raises
+    ------
+    ValueError
+        If ``keep`` leaves no cell.
+
+    """
+    found: dict[tuple[str, float, bool], tuple[Cell, list[dict[str, Any]]]] = {}
     for seed in range(MOST_SEEDS):
         for cell in table.cells(preset, scale, seed):
             if not keep(cell.run):
                 continue
-            place = (cell.row, cell.noise_rate, cell.rrm)
-            cells.setdefault(place, cell)
+            _, results = found.setdefault((cell.row, cell.noise_rate, cell.rrm), (cell, []))
             result = store.load_result(change(cell.run))
             if result is not None:
-                found.setdefault(place, []).append(result)
-    if not cells:
+                results.append(result)
+    if not found:
         msg = f"no cell of {table.name} is left after --only."
         raise ValueError(msg)
-    lines = tuple(_line(cell, found[place]) for place, cell in cells.items() if place in found)
-    return Report(table=table, preset=preset, lines=lines, missing=len(cells) - len(lines))
+    return list(found.values())
 
 
 def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from experiments.catalogue import Cell, Table
-from experiments.report import MOST_SEEDS, Section
+from experiments.report import Section, gather
 from experiments.spec import TEST_EPS, Run
 from experiments.store import Store
 
@@ -96,22 +96,9 @@ def attacked_report(
         If ``keep`` leaves no cell.
 
     """
-    cells: dict[tuple[str, float, bool], Cell] = {}
-    found: dict[tuple[str, float, bool], list[dict[str, Any]]] = {}
-    for seed in range(MOST_SEEDS):
-        for cell in table.cells(preset, scale, seed):
-            if not keep(cell.run):
-                continue
-            place = (cell.row, cell.noise_rate, cell.rrm)
-            cells.setdefault(place, cell)
-            result = store.load_result(change(cell.run))
-            if result is not None:
-                found.setdefault(place, []).append(result)
-    if not cells:
-        msg = f"no cell of {table.name} is left after --only."
-        raise ValueError(msg)
-    lines = tuple(_line(cells[place], found[place]) for place in cells if place in found)
-    missing = len(cells) - len(lines)
+    found = gather(table, store, preset=preset, scale=scale, keep=keep, change=change)
+    lines = tuple(_line(cell, results) for cell, results in found if results)
+    missing = len(found) - len(lines)
     return AttackedReport(table=table, preset=preset, scale=scale, lines=lines, missing=missing)
 
 
@@ -151,10 +138,10 @@ def method(line: Line) -> str:
 def attacked_rows(report: AttackedReport) -> list[tuple[str, ...]]:
     """Return the grid as text: per cell the published numbers, then ours by selection."""
     rows: list[tuple[str, ...]] = []
-    ours = any(line.cell.published for line in report.lines)
+    published = any(line.cell.published for line in report.lines)
     for line in report.lines:
         noise = f"{100 * line.cell.noise_rate:.0f} %"
-        name = method(line) if ours else f"{method(line)}, {line.cell.row}"
+        name = method(line) if published else f"{method(line)}, {line.cell.row}"
         if line.cell.published:
             rows.append((noise, name, "published", *(f"{x:g}" for x in line.cell.published), ""))
         for rule in RULES:
@@ -189,29 +176,29 @@ def attacked_verdict(report: AttackedReport) -> list[str]:
     sentences = []
     if report.lines[0].cell.published:
         sentences = [f"{report.preset}, {report.scale}, selected by noisy validation."]
-        for rrm, name, claim in (
-            (False, "AT", "collapses without an attack (eps 0)"),
-            (True, "A-RRM", "does not"),
-        ):
-            sentences.append(f"{name} {claim}: " + _collapse(chosen, rrm=rrm))
-        sentences.append("A-RRM beats AT at eps 0: " + _differences(chosen, place=0))
-        sentences.append(f"The same at eps {TEST_EPS[-1]:g}: " + _differences(chosen, place=-1))
+        for rrm, name in ((False, "AT"), (True, "A-RRM")):
+            sentences.append(f"{name} without an attack (eps 0): {_collapse(chosen, rrm=rrm)}")
+        for place in (0, -1):
+            sentences.append(
+                f"A-RRM less AT at eps {TEST_EPS[place]:g}: {_differences(chosen, place=place)}"
+            )
     sentences += [_separation(line, named=not line.cell.published) for line in report.lines]
     return [sentence for sentence in sentences if sentence]
 
 
 def _collapse(chosen: dict[tuple[float, bool], list[float]], *, rrm: bool) -> str:
-    """Return accuracy at eps 0 by noise rate, and where it is a collapse."""
+    """Return accuracy at eps 0 by noise rate, and where it has collapsed."""
     rates = sorted(rate for rate, kind in chosen if kind == rrm)
     if 0.0 not in rates:
         return "no run without label noise to compare with."
     clean = chosen[0.0, rrm][0]
-    parts = [
-        f"{100 * rate:.0f} %: {chosen[rate, rrm][0]:.1f}"
-        + (" (collapse)" if chosen[rate, rrm][0] < clean - COLLAPSE else "")
-        for rate in rates
-    ]
-    return f"{', '.join(parts)}; a collapse is {COLLAPSE:.0f} points below 0 % noise."
+    parts = [f"{100 * rate:.0f} %: {chosen[rate, rrm][0]:.1f}" for rate in rates]
+    fallen = [f"{100 * rate:.0f} %" for rate in rates if chosen[rate, rrm][0] < clean - COLLAPSE]
+    where = f"at {', '.join(fallen)}" if fallen else "nowhere"
+    return (
+        f"{', '.join(parts)}; a collapse, {COLLAPSE:.0f} points below its own accuracy at 0 %, "
+        f"{where}."
+    )
 
 
 def _differences(chosen: dict[tuple[float, bool], list[float]], *, place: int) -> str:

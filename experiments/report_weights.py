@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from experiments.catalogue import APPENDIX_F, TABLE_6, Table
@@ -25,31 +27,39 @@ KINDS = ("contaminated", "clean")
 HEADER = ("iteration", "labels", "", *BINS, "all")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class WeightsReport:
     """One run's trajectory, counted as Table 6 and Appendix F count."""
 
     preset: str
+    scale: str
     seed: int
     trajectory: Trajectory
 
-    def counts(self, iteration: int) -> dict[str, list[int]]:
-        """Return the samples in each of BINS after an iteration, by kind of label."""
+    @cached_property
+    def counts(self) -> dict[int, dict[str, list[int]]]:
+        """Return the samples in each of BINS after Table 6's iterations, by kind of label."""
         table = count_bins(self.trajectory)
-        return {kind: table[kind][iteration - 1].tolist() for kind in KINDS}
+        there = [i for i in ITERATIONS if i <= len(self.trajectory.parts)]
+        return {i: {kind: table[kind][i - 1].tolist() for kind in KINDS} for i in there}
+
+    @property
+    def label(self) -> str:
+        """Return which run it is."""
+        return f"Preset `{self.preset}`, scale `{self.scale}`, seed {self.seed}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data."""
-        there = [i for i in ITERATIONS if i <= len(self.trajectory.parts)]
         quality = pruning_quality(self.trajectory)
         return {
             "preset": self.preset,
+            "scale": self.scale,
             "seed": self.seed,
             "bins": list(BINS),
-            "counts": {i: self.counts(i) for i in there},
+            "counts": self.counts,
             "close_calls": close_calls(self.trajectory).counts(),
-            "precision": [None if x != x else x for x in quality["precision"].tolist()],
-            "recall": [None if x != x else x for x in quality["recall"].tolist()],
+            "precision": [_number(share) for share in quality["precision"].tolist()],
+            "recall": [_number(share) for share in quality["recall"].tolist()],
             "distance_to_ideal": distance_to_ideal(self.trajectory).tolist(),
         }
 
@@ -69,27 +79,21 @@ def weights_reports(
         for cell in table.cells(preset, scale, seed):
             trajectory = store.load_trajectory(change(cell.run)) if keep(cell.run) else None
             if trajectory is not None:
-                reports.append(WeightsReport(preset=preset, seed=seed, trajectory=trajectory))
+                reports.append(
+                    WeightsReport(preset=preset, scale=scale, seed=seed, trajectory=trajectory)
+                )
     return reports
 
 
 def weights_sections(reports: Sequence[WeightsReport]) -> list[Section]:
     """Return Table 6 for every run."""
-    return [
-        Section(
-            title=f"Preset `{one.preset}`, seed {one.seed}", header=HEADER, body=weights_rows(one)
-        )
-        for one in reports
-    ]
+    return [Section(title=one.label, header=HEADER, body=weights_rows(one)) for one in reports]
 
 
 def weights_rows(report: WeightsReport) -> list[tuple[str, ...]]:
     """Return Table 6 as text: shares of a kind in percent, ours above the published ones."""
     rows: list[tuple[str, ...]] = []
-    for iteration in ITERATIONS:
-        if iteration > len(report.trajectory.parts):
-            continue
-        counts = report.counts(iteration)
+    for iteration, counts in report.counts.items():
         for kind in KINDS:
             for name, numbers in (
                 ("ours", counts[kind]),
@@ -99,6 +103,16 @@ def weights_rows(report: WeightsReport) -> list[tuple[str, ...]]:
                 shares = [f"{100 * x / total:.1f} %" if total else "-" for x in numbers]
                 rows.append((str(iteration), kind, name, *shares, str(total)))
     return rows
+
+
+def _number(share: float) -> float | None:
+    """Return a share, or None if it is of nothing."""
+    return None if math.isnan(share) else share
+
+
+def _percent(share: float) -> str:
+    """Return a share in percent, or that there is nothing it could be of."""
+    return "(none there)" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
 def weights_verdict(report: WeightsReport) -> list[str]:
@@ -112,11 +126,11 @@ def weights_verdict(report: WeightsReport) -> list[str]:
         f"{100 * APPENDIX_F[name] / published_total:.1f} %)"
         for name, count in ours.items()
     ]
+    best, uniform = distance.min(), report.trajectory.contaminated.mean()
     return [
-        f"{report.preset}, seed {report.seed}: of the pruned samples "
-        f"{100 * quality['precision'][-1]:.0f} % are wrong, of the wrong ones "
-        f"{100 * quality['recall'][-1]:.0f} % are pruned at the end; the weights are "
-        f"{distance[-1]:.2f} in total variation from the ideal ones (best {distance.min():.2f}, "
-        f"uniform {report.trajectory.contaminated.mean():.2f}).",
+        f"{report.label}: of the pruned samples {_percent(quality['precision'][-1])} are wrong, "
+        f"of the wrong ones {_percent(quality['recall'][-1])} are pruned at the end; the weights "
+        f"are {distance[-1]:.2f} in total variation from the ideal ones (best {best:.2f}, uniform "
+        f"{uniform:.2f}).",
         f"Clean samples: {', '.join(parts)}.",
     ]

@@ -41,6 +41,8 @@ class Step:
         loss: PointwiseLoss,
         extra: Regulariser,
     ) -> None:
+        # TensorFloat-32 would round the products of convolutions to ten bits.
+        torch.backends.cudnn.allow_tf32 = False
         self.run, self.problem = run, problem
         self.model, self.loss, self.extra = model, loss, extra
         self.optimiser = torch.optim.SGD(model.parameters(), lr=run.learning_rate)
@@ -55,8 +57,7 @@ class Step:
             self._take(index)
             return
         if self._graph is None:
-            self._capture()
-        assert self._graph is not None
+            self._graph = self._capture()
         self._index.copy_(index)
         self._graph.replay()
 
@@ -76,9 +77,10 @@ class Step:
         self.optimiser.step()
         self.objective.copy_(objective.detach())
 
-    def _capture(self) -> None:
-        """Record the operations of a step, and leave everything as it was before."""
-        state = copy.deepcopy((self.model.state_dict(), self.extra.state_dict()))
+    def _capture(self) -> torch.cuda.CUDAGraph:
+        """Return the recorded operations of a step, and leave everything as it was before."""
+        parts: tuple[Any, ...] = (self.model, self.extra, self.optimiser)
+        before = [copy.deepcopy(part.state_dict()) for part in parts]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -87,15 +89,12 @@ class Step:
         torch.cuda.current_stream().wait_stream(stream)
         # Gradients are to live in the graph's own memory.
         self.optimiser.zero_grad()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             self._take(self._index)
-        self.model.load_state_dict(state[0])
-        self.extra.load_state_dict(state[1])
-
-    def state_parts(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of a step, by name."""
-        return {"model": self.model, "optimiser": self.optimiser, "regulariser": self.extra}
+        for part, state in zip(parts, before, strict=True):
+            part.load_state_dict(state)
+        return graph
 
 
 def perturbed(

@@ -30,6 +30,8 @@ from rrm_theory._files import prepare_folder, write_atomically
 RESULTS = Path(__file__).parent / "results"
 WORK = Path("runs")
 DIGEST_BYTES = 32
+# Of checkpoints; raised when they hold something else, so that older ones are not misread.
+FORMAT = 2
 
 _log = logging.getLogger(__name__)
 
@@ -148,7 +150,10 @@ class Store:
             BadZipFile,
             zlib.error,
         ) as error:
-            msg = f"{path} is not a trajectory of this project ({error!r}); run again."
+            msg = (
+                f"{path} is not a trajectory of this project ({error!r}); delete it and "
+                f"{self.result_path(run).name} to run again."
+            )
             raise BrokenFileError(msg) from error
 
 
@@ -166,7 +171,7 @@ class Checkpoint:
     def save(self, state: dict[str, Any]) -> None:
         """Write ``state`` (tensors, numbers, strings, lists, dicts), keeping the last good one."""
         buffer = io.BytesIO()
-        torch.save(state, buffer)
+        torch.save({"format": FORMAT, **state}, buffer)
         content = buffer.getvalue()
         if self.path.is_file():
             self.path.replace(self.previous)
@@ -203,11 +208,16 @@ class Checkpoint:
             msg = f"refused the checkpoint {path}: truncated, damaged or foreign."
             raise BrokenFileError(msg)
         try:
-            state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True)
+            state: dict[str, Any] = torch.load(
+                io.BytesIO(content), weights_only=True, map_location="cpu"
+            )
             owner = state["key"]
         except (KeyError, TypeError, RuntimeError, UnpicklingError) as error:
             msg = f"refused the checkpoint {path}: not one of this project ({error!r})."
             raise BrokenFileError(msg) from error
+        if state.get("format") != FORMAT:
+            msg = f"refused the checkpoint {path}: its format is not {FORMAT}."
+            raise BrokenFileError(msg)
         if owner != key:
             msg = f"refused the checkpoint {path}: it belongs to the run {owner}, not {key}."
             raise BrokenFileError(msg)

@@ -231,8 +231,6 @@ _worker: dict[str, Any] = {}
 def _start_worker(stop: Event, epochs: Queue[tuple[Run, int]]) -> None:
     """Prepare a worker: its number of threads, and no life after the parent's."""
     torch.set_num_threads(THREADS)
-    # TensorFloat-32 would round the products of convolutions to ten bits.
-    torch.backends.cudnn.allow_tf32 = False
     _worker.update(stop=stop, epochs=epochs)
     parent = multiprocessing.parent_process()
 

@@ -127,21 +127,23 @@ def count_bins(trajectory: Trajectory) -> dict[str, NDArray[np.int64]]:
 class CloseCalls:
     """Clean samples by what became of them, bool (N,) each: Appendix F of the ICLR paper.
 
-    A sample is *ever zero* if N p fell below `ABOUT_ZERO` at some re-weighting. Of those, a *close
-    call* ends with N p >= 1/2, and the others are errors of *Type 1*.
+    *Never zero*: N p stayed at `ABOUT_ZERO` or above. The others were zero at some re-weighting:
+    errors of *Type 1* are so at the end, a *close call* ends with N p >= 1/2, and what is *in
+    between* the text does not name (it has none).
     """
 
     never_zero: NDArray[np.bool_]
     type_1: NDArray[np.bool_]
     close_calls: NDArray[np.bool_]
+    in_between: NDArray[np.bool_]
 
     def counts(self) -> dict[str, int]:
-        """Return the sizes; the first, and the sum of the other two, are all clean samples."""
+        """Return the sizes, which sum to the number of clean samples."""
         return {field.name: int(getattr(self, field.name).sum()) for field in fields(self)}
 
 
 def close_calls(trajectory: Trajectory) -> CloseCalls:
-    """Return which clean samples were never without weight, were lost, or came back.
+    """Return which clean samples were never without weight, were lost, came back, or nearly.
 
     Notes
     -----
@@ -149,10 +151,14 @@ def close_calls(trajectory: Trajectory) -> CloseCalls:
     reaches `ABOUT_ZERO` only after several of them. Cost O(T N).
     """
     weights = trajectory.scaled_weights()
-    ever, back = (weights < ABOUT_ZERO).any(axis=0), weights[-1] >= BACK
     clean = ~trajectory.contaminated
+    ever = clean & (weights < ABOUT_ZERO).any(axis=0)
+    gone, back = weights[-1] < ABOUT_ZERO, weights[-1] >= BACK
     return CloseCalls(
-        never_zero=clean & ~ever, type_1=clean & ever & ~back, close_calls=clean & ever & back
+        never_zero=clean & ~ever,
+        type_1=ever & gone,
+        close_calls=ever & back,
+        in_between=ever & ~gone & ~back,
     )
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from experiments.catalogue import ADVERSARIAL_NOISE as NOISE
 from experiments.catalogue import PRESETS, TABLES
 from experiments.report_attacked import AttackedReport, attacked_report
 from experiments.spec import TEST_EPS
@@ -50,26 +51,24 @@ def draw(store: Store) -> Figure:
             2, len(RULES), sharex=True, sharey=True, figsize=(TEXT_WIDTH, 4.4)
         )
         for row, rrm in enumerate((False, True)):
-            lines = [line for line in report.lines if line.cell.rrm == rrm]
-            noise = [f"{100 * line.cell.noise_rate:.0f} %" for line in lines]
             for column, rule in enumerate(RULES):
-                axis = axes[row, column]
-                image = _map(
-                    axis,
-                    np.array(
-                        [
-                            line.cell.published if rule == "published" else line.mean[rule]
-                            for line in lines
-                        ],
-                        dtype=float,
-                    ),
-                )
-                axis.set_yticks(range(len(noise)), noise)
-                axis.set_title(("A-RRM, " if rrm else "AT, ") + rule)
+                image = _map(axes[row, column], _accuracies(report, rule, rrm=rrm))
+                axes[row, column].set_title(("A-RRM, " if rrm else "AT, ") + rule)
+            axes[row, 0].set_yticks(range(len(NOISE)), [f"{100 * rate:.0f} %" for rate in NOISE])
             axes[row, 0].set_ylabel("wrong labels")
         figure.colorbar(image, ax=axes, shrink=0.6, label="test accuracy, %")
         figure.supxlabel(f"size of the attack on test images ({_label(report)})", fontsize=9)
     return figure
+
+
+def _accuracies(report: AttackedReport, rule: str, *, rrm: bool) -> np.ndarray:
+    """Return accuracies (noise, eps) of a method, nan where there is no run."""
+    grid = np.full((len(NOISE), len(TEST_EPS)), np.nan)
+    for line in report.lines:
+        if line.cell.rrm == rrm:
+            numbers = line.cell.published if rule == "published" else line.mean[rule]
+            grid[NOISE.index(line.cell.noise_rate)] = numbers
+    return grid
 
 
 def _label(report: AttackedReport) -> str:
@@ -82,6 +81,8 @@ def _map(axis: Axes, accuracy: np.ndarray) -> AxesImage:
     """Draw accuracies (noise, eps) in percent, each with its number."""
     image = axis.imshow(accuracy, vmin=0, vmax=100, cmap="cividis", aspect="auto")
     for (row, column), value in np.ndenumerate(accuracy):
+        if np.isnan(value):
+            continue
         colour = "white" if value < DARK else "black"
         axis.text(column, row, f"{value:.0f}", ha="center", va="center", color=colour, fontsize=8)
     axis.set_xticks(range(len(TEST_EPS)), [f"{eps:g}" for eps in TEST_EPS])

@@ -27,7 +27,7 @@ def draw(store: Store) -> Figure:
         for column, (iteration, published) in enumerate(TABLE_6.items()):
             axes[0, column].set_title(f"re-weighting {iteration}")
             for row, (kind, label, colour) in enumerate(KINDS):
-                here = counts[kind][min(iteration, len(run.trajectory.parts)) - 1]
+                here = counts[kind][iteration - 1]
                 _bars(axes[row, column], here, np.array(published[kind]), colour)
                 axes[row, 0].set_ylabel(f"{label}, %")
         axes[0, 0].legend(frameon=False, loc="upper right")

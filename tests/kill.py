@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from fixtures import stand_in_mnist
 
+from experiments.store import Checkpoint
+
 ROOT = Path(__file__).parents[1]
 SETTINGS = {"iterations": 5, "epochs_per_iteration": 2, "train_samples": 2000, "test_samples": 300}
 
@@ -45,7 +47,8 @@ def outcome(folder):
 def survives(kills, seed):
     """Kill the run as often at moments up to its length; yield a line about each, and the verdict.
 
-    The last line is "bit-identical" or "DIFFERENT".
+    A kill counts if it met a run that had saved its state and had not ended. The last line is
+    "bit-identical" or "DIFFERENT".
     """
     rng, same = random.Random(seed), True
     with tempfile.TemporaryDirectory() as place:
@@ -55,7 +58,7 @@ def survives(kills, seed):
         start_run(data / "alone", data).wait()
         length = time.monotonic() - start
         expected = outcome(data / "alone")
-        done, folder = 0, data / "killed 0"
+        done, runs, folder = 0, 0, data / "killed"
         while True:
             process = start_run(folder, data)
             moment = rng.uniform(0.0, length) if done < kills else None
@@ -64,13 +67,15 @@ def survives(kills, seed):
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-                done += 1
-                yield f"killed after {moment:.1f} s of {length:.1f}: {left_behind(folder)}"
+                found = left_behind(folder)
+                done += found != "nothing"
+                yield f"killed after {moment:.1f} s of {length:.1f}, found {found}"
                 continue
             same &= outcome(folder) == expected
             if done == kills:
                 break
-            folder = data / f"killed {done}"
+            runs += 1
+            folder = data / f"killed, run {runs}"
     yield "bit-identical" if same else "DIFFERENT"
 
 
@@ -86,9 +91,15 @@ def start_run(folder, data):
 
 
 def left_behind(folder):
-    """Return which kinds of work files a kill left."""
-    kinds = {path.suffix for path in (folder / "work").rglob("*") if path.is_file()}
-    return ", ".join(sorted(kinds)) or "nothing"
+    """Return how far the run had come by its newest good checkpoint; nothing without one."""
+    if list((folder / "results").rglob("*.json")):
+        return "nothing"
+    for path in (folder / "work").rglob("*.checkpoint"):
+        key = path.name.partition(".")[0]
+        state = Checkpoint(path).load(key)
+        if state is not None:
+            return f"epoch {state['epoch']}, batch {state['position']}"
+    return "nothing"
 
 
 def main(kills, seed=0):

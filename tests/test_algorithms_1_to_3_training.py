@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from experiments import evaluation, state
 from experiments import train as training
 from experiments.data import load
 from experiments.losses import pointwise_loss, regulariser
@@ -150,7 +151,7 @@ def test_the_losses_for_reweighting_are_of_what_is_weighted():
         supervised, added = loss(logits, SAMPLES.labels), extra(logits, index)
     for term, expected in (("supervised", supervised), ("total", supervised + added)):
         changed = replace(run, weighted_term=term)
-        assert torch.equal(training.sample_losses(changed, model, loss, extra, SAMPLES), expected)
+        assert torch.equal(evaluation.sample_losses(changed, model, loss, extra, SAMPLES), expected)
 
 
 def test_a_diverged_run_is_an_error_also_without_reweighting():
@@ -203,7 +204,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_used(
     damage, tmp_path, caplog, monkeypatch
 ):
     """The warning names the file; the run still ends the same."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(state, "CHECKPOINT_SECONDS", 0.0)
     checkpoint = Checkpoint(tmp_path / "run.checkpoint")
     epochs = iter([False, False, True])
     train(RRM, SAMPLES, checkpoint=checkpoint, stop=lambda: next(epochs))
@@ -402,7 +403,7 @@ def canary_of(fgsm_right, pgd_right):
             logits[right:, 1] = 1
             return logits + 0 * x.sum()
 
-    return training.ask_the_canary(AT, FEW, Scripted(), F.cross_entropy, x, labels)
+    return evaluation.ask_the_canary(AT, FEW, Scripted(), F.cross_entropy, x, labels)
 
 
 @pytest.mark.parametrize(

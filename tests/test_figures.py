@@ -227,7 +227,8 @@ def test_the_run_of_the_weights_is_chosen_by_rule(adversarial):
     Store(experiment="table5", results=adversarial, work=adversarial).save_trajectory(
         chosen_run, blind
     )
-    assert weights_run(store).label == "ablation, reduced, seed 0"
+    passed = "1 runs before it pruned less than half"
+    assert weights_run(store).label == f"ablation, reduced, seed 0; {passed}"
 
 
 def test_without_a_run_that_separated_the_error_says_how_to_get_one(folder, capsys):
@@ -245,9 +246,22 @@ def test_the_grid_shows_every_number(adversarial):
     assert maps[0].get_title() == "AT, published"
     assert [text.get_text() for text in maps[0].texts][:5] == ["97", "95", "93", "91", "86"]
     assert [text.get_text() for text in maps[4].texts][:5] == ["90", "80", "70", "60", "50"]
+    rows = [[tick.get_text() for tick in maps[place].get_yticklabels()] for place in (0, 3)]
+    assert rows == [["0 %", "5 %", "10 %", "20 %", "30 %"]] * 2
     assert [text.get_text() for text in maps[5].texts][:5] == ["85", "75", "65", "55", "45"]
     colours = {text.get_text(): text.get_color() for text in maps[4].texts}
     assert (colours["90"], colours["50"]) == ("black", "white")
+
+
+def test_a_partial_grid_keeps_its_rows(adversarial):
+    """Cells without a run stay empty, and the others where they belong."""
+    store = Store(experiment="table5", results=adversarial, work=adversarial)
+    for cell in TABLES["table5"].cells("paper", "reduced", 0):
+        if cell.rrm or cell.noise_rate != 0.2:
+            store.result_path(cell.run).unlink()
+    maps = accuracy_grid.draw(demo_store(adversarial, adversarial)).axes[:6]
+    assert [text.get_position()[1] for text in maps[1].texts] == [3] * 5
+    assert [len(axis.texts) for axis in maps] == [5, 5, 5, 0, 0, 0]
 
 
 def test_the_ablation_has_a_mark_for_every_seed_and_method(adversarial):

@@ -122,7 +122,7 @@ def test_one_pruning_with_half_a_step_is_in_the_paper_s_bin():
 
 
 def test_close_calls_by_hand():
-    """Never gone, gone in the end, gone and back; a wrong label counts nowhere."""
+    """Never gone, gone in the end, gone and back, or half back; a wrong label counts nowhere."""
     weights = [
         [1.0, 0.0, 0.0, 0.0, 3.0],
         [1.0, 1.0, 0.0, 0.0, 3.0],
@@ -132,7 +132,17 @@ def test_close_calls_by_hand():
     assert calls.never_zero.tolist() == [True, False, False, False, True]
     assert calls.type_1.tolist() == [False, True, False, False, False]
     assert calls.close_calls.tolist() == [False, False, True, False, False]
-    assert calls.counts() == {"never_zero": 2, "type_1": 1, "close_calls": 1}
+    assert calls.counts() == {"never_zero": 2, "type_1": 1, "close_calls": 1, "in_between": 0}
+
+
+def test_what_is_neither_back_nor_gone_is_in_between():
+    """Nine prunings, ten updates that keep it, and one more pruning: just below a half."""
+    rw = Reweighter(3, gamma=2.0, step=0.5)
+    away, back = [0.0, 1.0, 9.0], [0.0, 1.0, 1.0]
+    losses = [*[away] * 9, *[back] * 10, away]
+    trajectory, weights = followed(rw, losses, np.zeros(3, dtype=bool))
+    assert 0.499 < weights[-1, 2] < 0.5
+    assert close_calls(trajectory).in_between.tolist() == [False, False, True]
 
 
 def test_back_means_half_of_the_start_and_gone_means_about_zero():

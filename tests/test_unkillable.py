@@ -9,12 +9,13 @@ import pytest
 import torch
 from kill import survives
 
-from experiments import train as training
+from experiments import state as keeping
 from experiments.data import load
 from experiments.problem import problem
 from experiments.spec import Run
+from experiments.step import Step
 from experiments.store import Checkpoint
-from experiments.train import train, trajectory
+from experiments.train import DivergedError, train, trajectory
 
 RUN = Run(
     dataset="digits",
@@ -49,7 +50,7 @@ def same(one, other):
 def test_sigkill_at_random_moments_changes_nothing():
     """Three kills of a run in its own processes; python tests/kill.py does it 20 times."""
     *kills, verdict = survives(3, seed=1)
-    assert len(kills) == 3
+    assert sum("found epoch" in line for line in kills) == 3
     assert verdict == "bit-identical"
 
 
@@ -57,10 +58,17 @@ class Killed(Exception):
     """What stands in for a kill where the process has to live on."""
 
 
-@pytest.mark.parametrize("batches", [1, 3, 5, 9, 14])
-def test_a_run_goes_on_within_an_epoch(batches, tmp_path, monkeypatch):
-    """A checkpoint after every batch; the run dies after some and goes on with the next one."""
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+# 330 samples are four batches an epoch, after which the state is saved once more.
+SAVES = [(epoch, position) for epoch in range(4) for position in (1, 2, 3, 4, 0)]
+
+
+@pytest.mark.parametrize("saves", [1, 3, 4, 5, 9, 10, 14, 20])
+def test_a_run_goes_on_within_an_epoch(saves, tmp_path, monkeypatch):
+    """A checkpoint after every batch and evaluation; the run dies after some of them.
+
+    It goes on with the very next batch, which the number of steps shows.
+    """
+    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
     checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
     ordinary = Checkpoint.save
 
@@ -68,7 +76,7 @@ def test_a_run_goes_on_within_an_epoch(batches, tmp_path, monkeypatch):
         nonlocal count
         ordinary(self, state)
         count += 1
-        if count == batches:
+        if count == saves:
             raise Killed
 
     with monkeypatch.context() as patched:
@@ -76,9 +84,15 @@ def test_a_run_goes_on_within_an_epoch(batches, tmp_path, monkeypatch):
         with pytest.raises(Killed):
             train(RUN, SAMPLES, checkpoint=checkpoint)
     state = checkpoint.load(RUN.key)
-    # 330 samples are four batches an epoch.
-    assert (state["epoch"], state["position"]) == ((batches - 1) // 4, (batches - 1) % 4 + 1)
-    assert same(train(RUN, SAMPLES, checkpoint=checkpoint), train(RUN, SAMPLES))
+    epoch, position = SAVES[saves - 1]
+    assert (state["epoch"], state["position"]) == (epoch + (not position), position)
+    whole, steps = train(RUN, SAMPLES), []
+    ordinary_step = Step.__call__
+    monkeypatch.setattr(
+        Step, "__call__", lambda self, index: (steps.append(1), ordinary_step(self, index))
+    )
+    assert same(train(RUN, SAMPLES, checkpoint=checkpoint), whole)
+    assert len(steps) == 16 - (4 * (epoch + 1) if not position else 4 * epoch + position)
 
 
 def test_a_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
@@ -86,7 +100,7 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
 
     The run says why it ended; what was saved before is there, and the end is the same.
     """
-    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
     checkpoint = Checkpoint(tmp_path / "run.checkpoint")
     epochs = iter([False, True])
     train(RUN, SAMPLES, checkpoint=checkpoint, stop=lambda: next(epochs))
@@ -101,6 +115,33 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
     assert checkpoint.load(RUN.key)["epoch"] == 2
     assert [path.name for path in tmp_path.iterdir() if path.suffix == ".part"] == []
     assert same(train(RUN, SAMPLES, checkpoint=checkpoint), train(RUN, SAMPLES))
+
+
+def test_a_diverged_state_is_never_saved(tmp_path, monkeypatch):
+    """Else the run would go on after its last batch, whose loss nobody looks at again."""
+    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
+    checkpoint, run = Checkpoint(tmp_path / "run.checkpoint"), replace(RUN, learning_rate=1e38)
+    for _ in range(2):
+        with pytest.raises(DivergedError, match=r"diverged in epoch 1: the loss is nan"):
+            train(run, SAMPLES, checkpoint=checkpoint)
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path, caplog):
+    """With a message that names it; the run starts over."""
+    checkpoint = Checkpoint(tmp_path / "run.checkpoint")
+    checkpoint.save({"key": RUN.key, "format": 1, "epoch": 1})
+    assert same(train(RUN, SAMPLES, checkpoint=checkpoint), train(RUN, SAMPLES))
+    assert f"refused the checkpoint {checkpoint.path}: its format is not 2" in caplog.text
+
+
+def test_the_result_says_on_which_devices_a_run_was(tmp_path):
+    """One after the other."""
+    checkpoint = Checkpoint(tmp_path / "run.checkpoint")
+    train(RUN, SAMPLES, checkpoint=checkpoint, stop=lambda: True)
+    state = checkpoint.load(RUN.key)
+    state["log"]["devices"] = ["cuda"]
+    checkpoint.save(state)
+    assert train(RUN, SAMPLES, checkpoint=checkpoint).devices == ["cuda", "cpu"]
 
 
 def test_global_generators_go_on_where_they_were(tmp_path):

@@ -1,8 +1,8 @@
 """Adversarial training of Table 5's network: our loop against the loop as it is usually written.
 
 Usual: a DataLoader over float images, batch by batch onto the device; FGSM by ``loss.backward()``;
-convolution, ReLU, pooling in this order and in the default memory format. Both take the same
-batches from the same start, and in float64 they end at the same network.
+convolution, ReLU, pooling in this order and in the default memory format. In float64, from the same
+start and with the same batches, both end at the same network.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def training() -> dict[str, Any]:
         "usual": _usual_epochs(run, samples, device),
         "ours": _our_epochs(run, samples),
     }
-    if has_bfloat16():
+    if has_bfloat16(device):
         peers["ours, bfloat16"] = _our_epochs(replace(run, precision="bfloat16"), samples)
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     outcome = timed(
@@ -82,7 +82,7 @@ def _samples(device: str, dtype: torch.dtype = torch.float32) -> Problem:
 
 def _our_epochs(run: Run, samples: Problem) -> Callable[[], object]:
     """Return a call that trains an epoch as `experiments.train` does."""
-    model = build(run, image=(28, 28), n_classes=10).to(samples.x.device)
+    model = build(run, image=(28, 28), n_classes=10, device=samples.x.device.type)
     step = Step(run, samples, model, pointwise_loss(run), Regulariser())
     drawing = torch.Generator().manual_seed(0)
 
