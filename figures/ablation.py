@@ -14,7 +14,11 @@ from experiments.store import Store
 from figures.style import CLEAN, CONTAMINATED, STYLE, TEXT_WIDTH
 
 METHODS = ((False, "AT", CONTAMINATED, "s"), (True, "A-RRM", CLEAN, "o"))
-RULES = (("selected", "selected by noisy validation"), ("last", "last epoch"))
+RULES = (
+    ("selected", "selected"),
+    ("selected_attacked", "selected under attack"),
+    ("last", "last epoch"),
+)
 
 
 def ablation_report(store: Store) -> AttackedReport:
@@ -36,12 +40,14 @@ def ablation_report(store: Store) -> AttackedReport:
 
 
 def draw(store: Store) -> Figure:
-    """Return the figure: a row a change, a mark a seed, by two selections."""
+    """Return the figure: a row a change, a mark a seed, a column a selection."""
     report = ablation_report(store)
     there = {line.cell.row for line in report.lines}
     names = [name for name in ABLATION if name in there]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 2, sharex=True, sharey=True, figsize=(TEXT_WIDTH, 3.4))
+        figure, axes = plt.subplots(
+            1, len(RULES), sharex=True, sharey=True, figsize=(TEXT_WIDTH, 3.4)
+        )
         for axis, (rule, title) in zip(axes, RULES, strict=True):
             for line in report.lines:
                 _, label, colour, marker = METHODS[line.cell.rrm]

@@ -18,7 +18,12 @@ from experiments.store import Store
 from figures.adversarial import SCALES
 from figures.style import STYLE, TEXT_WIDTH
 
-RULES = ("published", "selected", "last")
+TITLES = {
+    "published": "published",
+    "selected_attacked": "selected under attack",
+    "selected": "selected",
+}
+METHODS = ("AT", "A-RRM")
 # Text is white where the map is darker than this.
 DARK = 55.0
 
@@ -48,12 +53,12 @@ def draw(store: Store) -> Figure:
     report = grid_report(store)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
-            2, len(RULES), sharex=True, sharey=True, figsize=(TEXT_WIDTH, 4.4)
+            2, len(TITLES), sharex=True, sharey=True, figsize=(TEXT_WIDTH, 4.4)
         )
         for row, rrm in enumerate((False, True)):
-            for column, rule in enumerate(RULES):
+            for column, (rule, title) in enumerate(TITLES.items()):
                 image = _map(axes[row, column], _accuracies(report, rule, rrm=rrm))
-                axes[row, column].set_title(("A-RRM, " if rrm else "AT, ") + rule)
+                axes[row, column].set_title(f"{METHODS[rrm]}, {title}")
             axes[row, 0].set_yticks(range(len(NOISE)), [f"{100 * rate:.0f} %" for rate in NOISE])
             axes[row, 0].set_ylabel("wrong labels")
         figure.colorbar(image, ax=axes, shrink=0.6, label="test accuracy, %")

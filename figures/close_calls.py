@@ -8,15 +8,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.store import Store
-from experiments.trajectory import ABOUT_ZERO, Weights, close_calls
+from experiments.trajectory import ABOUT_ZERO, BACK, Weights, close_calls
 from figures.adversarial import WeightsRun, weights_run
 from figures.style import CLEAN, STYLE, TEXT_WIDTH
 
 
-def longest_absent(weights: Weights, among: np.ndarray) -> int:
-    """Return which of the samples was without weight most often; ties go to the lowest index."""
-    absent = (weights < ABOUT_ZERO).sum(axis=0)
-    return int(np.where(among, absent, -1).argmax())
+def clearest(weights: Weights, among: np.ndarray) -> int:
+    """Return which of the samples was long without weight, and then long back.
+
+    The shorter of the two counts, in re-weightings; ties go to the lowest index.
+    """
+    absent, back = weights < ABOUT_ZERO, weights >= BACK
+    # Back since the last re-weighting at which it was not.
+    since = np.where(back.all(axis=0), len(back), np.argmin(back[::-1], axis=0))
+    return int(np.where(among, np.minimum(absent.sum(axis=0), since), -1).argmax())
 
 
 def draw(store: Store) -> Figure:
@@ -27,7 +32,7 @@ def draw(store: Store) -> Figure:
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(1, 2, sharex=True, sharey=True, figsize=(TEXT_WIDTH, 2.6))
         if called.any():
-            sample = longest_absent(weights, called)
+            sample = clearest(weights, called)
             _draw(axes[0], run, weights[:, sample], np.zeros(len(weights)))
             axes[0].set_title(f"Sample {sample}: gone, and back")
             back = weights[:, called].astype(np.float64)
@@ -46,5 +51,5 @@ def _draw(axis: Axes, run: WeightsRun, mean: np.ndarray, spread: np.ndarray) -> 
     mean, spread = np.concatenate([[1.0], mean]), np.concatenate([[0.0], spread])
     axis.plot(epochs, mean, color=CLEAN)
     axis.fill_between(epochs, np.maximum(mean - spread, 0), mean + spread, color=CLEAN, alpha=0.25)
-    axis.axhline(0.5, color="0.6", linewidth=0.8, linestyle=":")
-    axis.set_ylim(bottom=0)
+    axis.axhline(BACK, color="0.6", linewidth=0.8, linestyle=":")
+    axis.set_ylim(-0.03, 1.23)

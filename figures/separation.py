@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.store import Store
-from experiments.trajectory import distance_to_ideal, pruning_quality
+from experiments.trajectory import BACK, distance_to_ideal, pruning_quality
 from figures.adversarial import weights_run
 from figures.style import CLEAN, CONTAMINATED, STYLE, TEXT_WIDTH
 
-BAND = (10, 90)
-
 
 def draw(store: Store) -> Figure:
-    """Return the figure: mean weight and deciles on the left, what was pruned on the right."""
+    """Return the figure: who lost half of its weight on the left, what was pruned on the right."""
     run = weights_run(store)
     trajectory, wrong = run.trajectory, run.trajectory.contaminated
     weights, epochs = trajectory.scaled_weights(), trajectory.epochs
@@ -26,14 +23,11 @@ def draw(store: Store) -> Figure:
             (wrong, CONTAMINATED, "wrong label", "-"),
             (~wrong, CLEAN, "right label", "--"),
         ):
-            group = weights[:, mask]
-            low, high = np.percentile(group, BAND, axis=1)
-            # A raised sample can hold thousands of weights: medians, not means, show the rest.
-            axes[0].plot(epochs, np.median(group, axis=1), line, color=colour, label=label)
-            axes[0].fill_between(epochs, low, high, color=colour, alpha=0.2, linewidth=0)
-        axes[0].set_ylabel(r"weight $N p_i$: median, 10 to 90 %")
-        axes[0].set_ylim(-0.03, 1.1)
-        axes[0].legend(frameon=False, loc="center left")
+            light = (weights[:, mask] < BACK).mean(axis=1)
+            axes[0].plot(epochs, 100 * light, line, color=colour, label=label)
+        axes[0].set_ylabel(r"samples with weight $N p_i < 1/2$, %")
+        axes[0].set_ylim(-3, 103)
+        axes[0].legend(frameon=False, loc="center right")
         axes[1].plot(epochs, quality["precision"], "-", color=CONTAMINATED, label="precision")
         axes[1].plot(epochs, quality["recall"], "--", color=CONTAMINATED, label="recall")
         axes[1].plot(epochs, distance, ":", color="black", label="distance to ideal weights")

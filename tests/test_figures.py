@@ -240,15 +240,16 @@ def test_without_a_run_that_separated_the_error_says_how_to_get_one(folder, caps
 
 
 def test_the_grid_shows_every_number(adversarial):
-    """AT above A-RRM; published, selected and last, the darker ones in white."""
+    """AT above A-RRM; published beside ours by two selections, the darker ones in white."""
     figure = accuracy_grid.draw(demo_store(adversarial, adversarial))
     maps = figure.axes[:6]
-    assert maps[0].get_title() == "AT, published"
+    titles = ["published", "selected under attack", "selected"]
+    assert [axis.get_title() for axis in maps[:3]] == [f"AT, {title}" for title in titles]
     assert [text.get_text() for text in maps[0].texts][:5] == ["97", "95", "93", "91", "86"]
     assert [text.get_text() for text in maps[4].texts][:5] == ["90", "80", "70", "60", "50"]
     rows = [[tick.get_text() for tick in maps[place].get_yticklabels()] for place in (0, 3)]
     assert rows == [["0 %", "5 %", "10 %", "20 %", "30 %"]] * 2
-    assert [text.get_text() for text in maps[5].texts][:5] == ["85", "75", "65", "55", "45"]
+    assert [text.get_text() for text in maps[2].texts][:5] == ["40", "50", "60", "70", "80"]
     colours = {text.get_text(): text.get_color() for text in maps[4].texts}
     assert (colours["90"], colours["50"]) == ("black", "white")
 
@@ -265,10 +266,10 @@ def test_a_partial_grid_keeps_its_rows(adversarial):
 
 
 def test_the_ablation_has_a_mark_for_every_seed_and_method(adversarial):
-    """Two panels: by noisy validation, and in the end."""
+    """Three panels: by noisy validation, without and with an attack, and in the end."""
     figure = ablation.draw(demo_store(adversarial, adversarial))
     cells = TABLES["ablation5"].cells("paper", "reduced", 0)
-    for axis, shift in zip(figure.axes, (0, -5), strict=True):
+    for axis, shift in zip(figure.axes, (0, 0, -5), strict=True):
         assert len(axis.lines) == len(cells)
         assert sorted({float(x) for line in axis.lines for x in line.get_xdata()}) == [
             40 + shift, 90 + shift,
@@ -276,13 +277,14 @@ def test_the_ablation_has_a_mark_for_every_seed_and_method(adversarial):
 
 
 def test_close_calls_are_drawn_from_weight_1(adversarial):
-    """One that was away longest, and mean and deviation of both."""
+    """One that was away long and is back for long, and mean and deviation of both."""
     figure = close_calls.draw(demo_store(adversarial, adversarial))
     one, both = (axis.lines[0].get_ydata() for axis in figure.axes)
-    assert figure.axes[0].get_title() == "Sample 3: gone, and back"
+    assert figure.axes[0].get_title() == "Sample 4: gone, and back"
     assert figure.axes[1].get_title() == "All 2 close calls: mean ± sd"
-    # From the start, re-weighting by re-weighting: both are away from the 31st to the 40th.
-    assert (one[0], one[30], one[31], one[46]) == (1, 1, 0, 1)
+    # From the start, re-weighting by re-weighting: both are away from the 31st to the 40th, each for
+    # fifteen in all; sample 4 is back for ten, sample 3 for five.
+    assert (one[0], one[25], one[26], one[41]) == (1, 1, 0, 1)
     assert (both[0], both[26], both[31], both[41], both[50]) == (1, 0.5, 0, 0.5, 1)
 
 
