@@ -27,7 +27,12 @@ from experiments.catalogue import DEMO_PLAIN, DEMO_RRM, PRESETS, SCALES, TABLES,
 from experiments.data import DATASETS
 from experiments.demo import run_demo
 from experiments.outcome import THREADS, environment
-from experiments.report_attacked import attacked_report, attacked_sections, attacked_verdict
+from experiments.report_attacked import (
+    attacked_report,
+    attacked_sections,
+    attacked_verdict,
+    missing,
+)
 from experiments.report_weights import weights_reports, weights_sections, weights_verdict
 from experiments.spec import Run
 from experiments.store import (
@@ -349,7 +354,7 @@ def _attacked(
     sentences = []
     for one in reports:
         if one.missing:
-            sentences.append(f"{one.missing} cells of {one.preset}, {scale} have no result.")
+            sentences.append(missing(one))
         sentences += attacked_verdict(one)
     return [one.as_json() for one in reports], attacked_sections(reports), sentences
 

@@ -173,6 +173,11 @@ def attacked_sections(reports: Sequence[AttackedReport]) -> list[Section]:
     ]
 
 
+def missing(report: AttackedReport) -> str:
+    """Return how many cells have no result."""
+    return f"{report.missing} cells of {report.preset}, {report.scale} have no result."
+
+
 def attacked_verdict(report: AttackedReport) -> list[str]:
     """Return, in words and by printed rules, which claims about the table hold in our runs."""
     if not report.lines:

@@ -68,7 +68,7 @@ def draw(store: Store) -> Figure:
             axis.grid(axis="x", color="0.9")
             axis.set_axisbelow(True)
         axes[0].set_yticks(range(len(names)), names)
-        axes[0].invert_yaxis()
+        axes[0].set_ylim(len(names) - 0.5, -0.5)
         axes[0].legend(frameon=False, loc="lower left")
         figure.supxlabel("test accuracy without an attack, %, a mark a seed", fontsize=9)
     return figure

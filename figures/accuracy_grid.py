@@ -20,7 +20,7 @@ from figures.style import STYLE, TEXT_WIDTH
 
 TITLES = {
     "published": "published",
-    "selected_attacked": "selected under attack",
+    "selected_attacked": "selected, attacked",
     "selected": "selected",
 }
 METHODS = ("AT", "A-RRM")
@@ -68,18 +68,22 @@ def draw(store: Store) -> Figure:
 
 def _accuracies(report: AttackedReport, rule: str, *, rrm: bool) -> np.ndarray:
     """Return accuracies (noise, eps) of a method, nan where there is no run."""
+    if rule == "published":
+        cells = report.table.cells(report.preset, report.scale, 0)
+        return np.array([cell.published for cell in cells if cell.rrm == rrm], dtype=float)
     grid = np.full((len(NOISE), len(TEST_EPS)), np.nan)
     for line in report.lines:
         if line.cell.rrm == rrm:
-            numbers = line.cell.published if rule == "published" else line.mean[rule]
-            grid[NOISE.index(line.cell.noise_rate)] = numbers
+            grid[NOISE.index(line.cell.noise_rate)] = line.mean[rule]
     return grid
 
 
 def _label(report: AttackedReport) -> str:
     """Return which runs are shown."""
-    seeds = sorted({line.seeds for line in report.lines})
-    return f"{report.preset}, {report.scale}, seeds {'-'.join(map(str, seeds))}"
+    counts = [line.seeds for line in report.lines]
+    seeds = sorted({min(counts), max(counts)})
+    sizes = report.lines[0].cell.run.test_attack
+    return f"{sizes}; {report.preset}, {report.scale}, {' to '.join(map(str, seeds))} seeds"
 
 
 def _map(axis: Axes, accuracy: np.ndarray) -> AxesImage:

@@ -243,7 +243,7 @@ def test_the_grid_shows_every_number(adversarial):
     """AT above A-RRM; published beside ours by two selections, the darker ones in white."""
     figure = accuracy_grid.draw(demo_store(adversarial, adversarial))
     maps = figure.axes[:6]
-    titles = ["published", "selected under attack", "selected"]
+    titles = ["published", "selected, attacked", "selected"]
     assert [axis.get_title() for axis in maps[:3]] == [f"AT, {title}" for title in titles]
     assert [text.get_text() for text in maps[0].texts][:5] == ["97", "95", "93", "91", "86"]
     assert [text.get_text() for text in maps[4].texts][:5] == ["90", "80", "70", "60", "50"]
@@ -262,7 +262,7 @@ def test_a_partial_grid_keeps_its_rows(adversarial):
             store.result_path(cell.run).unlink()
     maps = accuracy_grid.draw(demo_store(adversarial, adversarial)).axes[:6]
     assert [text.get_position()[1] for text in maps[1].texts] == [3] * 5
-    assert [len(axis.texts) for axis in maps] == [5, 5, 5, 0, 0, 0]
+    assert [len(axis.texts) for axis in maps] == [25, 5, 5, 25, 0, 0]
 
 
 def test_the_ablation_has_a_mark_for_every_seed_and_method(adversarial):
@@ -282,7 +282,7 @@ def test_close_calls_are_drawn_from_weight_1(adversarial):
     one, both = (axis.lines[0].get_ydata() for axis in figure.axes)
     assert figure.axes[0].get_title() == "Sample 4: gone, and back"
     assert figure.axes[1].get_title() == "All 2 close calls: mean ± sd"
-    # From the start, re-weighting by re-weighting: both are away from the 31st to the 40th, each for
+    # By re-weighting, from the start: both are away from the 31st to the 40th, and each for
     # fifteen in all; sample 4 is back for ten, sample 3 for five.
     assert (one[0], one[25], one[26], one[41]) == (1, 1, 0, 1)
     assert (both[0], both[26], both[31], both[41], both[50]) == (1, 0.5, 0, 0.5, 1)

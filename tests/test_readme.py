@@ -11,6 +11,7 @@ import pytest
 from experiments import report as reporting
 from experiments.catalogue import PRESETS, table
 from experiments.demo import demo_markdown, demo_store
+from experiments.report_attacked import attacked_report, attacked_verdict, missing
 from experiments.store import RESULTS, Store
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +39,18 @@ def test_table_8_is_what_the_report_prints():
     assert block("table8") == reporting.markdown(
         reporting.sections(reports), [*reporting.verdict(reports), *reporting.cost(reports)]
     )
+
+
+def test_table_5_is_in_the_words_of_the_report():
+    """python -m experiments report table5 --markdown, its sentences, to the character."""
+    store = Store(experiment="table5", results=RESULTS)
+    sentences = []
+    for preset in PRESETS:
+        report = attacked_report(table("table5"), store, preset=preset, scale="reduced")
+        if report.missing:
+            sentences.append(missing(report))
+        sentences += attacked_verdict(report)
+    assert block("table5") == reporting.markdown([], sentences)
 
 
 def test_the_demo_s_numbers_are_the_committed_ones():
