@@ -37,10 +37,11 @@ def environment(data):
 
 
 def outcome(folder):
-    """Return what a run left, but for clocks: its result, and the trajectory's bytes."""
+    """Return what a run left, but for clocks and provenance: result, and trajectory's bytes."""
     (path,) = (folder / "results" / "table5").glob("*.json")
     result = json.loads(path.read_text())
-    del result["seconds"]
+    # A commit made meanwhile is another provenance, not another result.
+    del result["seconds"], result["environment"]
     return result, path.with_suffix(".npz").read_bytes()
 
 
