@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.table import Table as Lines
+from rich.table import Table as Grid
 
 from experiments import report as reporting
 from experiments.bench.show import print_benchmark
@@ -226,7 +226,7 @@ def _demo(options: argparse.Namespace, console: Console) -> int:
 def _list(options: argparse.Namespace, console: Console) -> int:
     """Print what the other commands know."""
     del options
-    grid = Lines("what", "names")
+    grid = Grid("what", "names")
     for what, names in (
         ("tables", TABLES),
         ("presets", PRESETS),
@@ -271,7 +271,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def print_settings(runs: Sequence[Run], console: Console) -> None:
     """Print every setting the runs resolve to: one value, or the values that occur."""
-    grid = Lines("setting", "value", title=f"{len(set(runs))} runs")
+    grid = Grid("setting", "value", title=f"{len(set(runs))} runs")
     for name in runs[0].settings():
         values = dict.fromkeys(json.dumps(run.settings()[name]) for run in runs)
         grid.add_row(name, ", ".join(values))
@@ -315,7 +315,7 @@ def _report(options: argparse.Namespace, console: Console) -> int:
         print(reporting.markdown(sections, sentences), end="")
     else:
         for one in sections:
-            grid = Lines(*one.header, title=f"{chosen.title}\n{one.title}")
+            grid = Grid(*one.header, title=f"{chosen.title}\n{one.title}")
             for row in one.body:
                 grid.add_row(*row)
             console.print(grid)

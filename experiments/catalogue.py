@@ -168,7 +168,7 @@ APPENDIX_F = {"never_zero": 37_058, "type_1": 626, "close_calls": 716, "in_betwe
 TABLE_6_NOISE = 0.2
 
 # Section 4.2.2's settings; 48,000 samples train. `reduced` keeps learning rate times epochs, with
-# which the weighted batch sums of an epoch move theta, and 50 re-weightings.
+# which the weighted batch sums of an epoch move theta, and 50 re-weightings; 3,000 samples train.
 ADVERSARIAL_BASE = Run(
     dataset="mnist",
     model="cnn",

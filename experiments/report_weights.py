@@ -97,7 +97,7 @@ def weights_rows(report: WeightsReport) -> list[tuple[str, ...]]:
         for kind in KINDS:
             for name, numbers in (
                 ("ours", counts[kind]),
-                ("published", list(TABLE_6[iteration][kind])),
+                ("published", TABLE_6[iteration][kind]),
             ):
                 total = sum(numbers)
                 shares = [f"{100 * x / total:.1f} %" if total else "-" for x in numbers]
