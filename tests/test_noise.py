@@ -116,3 +116,18 @@ def test_what_is_no_kernel_is_refused(kernel, message):
     """The error says why."""
     with pytest.raises(ValueError, match=message):
         by_kernel(np.zeros(4, int), noise_rate=0.5, kernel=kernel, rng=np.random.default_rng(0))
+
+
+def test_a_draw_of_zero_does_not_go_where_the_kernel_is_zero():
+    """The first class with weight is taken, not the first class."""
+
+    class Zeros:
+        def choice(self, n, *, size, replace):
+            del replace
+            return np.arange(n)[:size]
+
+        def random(self, size):
+            return np.zeros(size)
+
+    noisy = by_kernel(np.zeros(4, int), noise_rate=0.5, kernel=KERNEL, rng=Zeros())
+    assert noisy.tolist() == [1, 1, 0, 0]
