@@ -35,8 +35,10 @@ from experiments.train import train, trajectory
 
 POLL_SECONDS = 0.2
 # glibc gives every training step's memory back to the system and takes page faults to get it
-# again; with this many bytes of headroom the workers keep it.
-HEADROOM = {"MALLOC_TOP_PAD_": str(2**26)}
+# again; with this many bytes of headroom the workers keep it. A headroom alone would freeze the
+# threshold from which a tensor is mapped, and so faulted in, by itself at 128 KiB; this is the
+# largest that glibc takes.
+HEADROOM = {"MALLOC_TOP_PAD_": str(2**26), "MALLOC_MMAP_THRESHOLD_": str(2**25)}
 # How often a run may be at work when a process is killed before it counts as failed.
 MOST_STRIKES = 2
 
