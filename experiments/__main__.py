@@ -24,7 +24,6 @@ from experiments import report as reporting
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
 from experiments.catalogue import DEMO_PLAIN, DEMO_RRM, PRESETS, SCALES, TABLES, Table, table
-from experiments.data import DATASETS
 from experiments.demo import run_demo
 from experiments.outcome import THREADS, environment
 from experiments.report_attacked import (
@@ -33,8 +32,9 @@ from experiments.report_attacked import (
     attacked_verdict,
     missing,
 )
+from experiments.report_detection import detection_sections, found_by_weights
 from experiments.report_weights import weights_reports, weights_sections, weights_verdict
-from experiments.spec import Run
+from experiments.spec import DATASETS, MODELS, OWN_DATA, OWN_MODEL, Run
 from experiments.store import (
     RESULTS,
     WORK,
@@ -231,7 +231,8 @@ def _list(options: argparse.Namespace, console: Console) -> int:
         ("tables", TABLES),
         ("presets", PRESETS),
         ("scales", SCALES),
-        ("data sets", DATASETS),
+        ("data sets", (*DATASETS, f"your own *{OWN_DATA}")),
+        ("models", (*MODELS, f"your own package.module{OWN_MODEL}name")),
     ):
         grid.add_row(what, ", ".join(names))
     console.print(grid)
@@ -340,7 +341,14 @@ def _accuracies(
         f"{one.missing} cells of {one.preset} have no result." for one in reports if one.missing
     ]
     sentences += [*reporting.verdict(reports), *reporting.cost(reports)]
-    return [one.as_json() for one in reports], reporting.sections(reports), sentences
+    as_json, sections = [], reporting.sections(reports)
+    for one in reports:
+        found = found_by_weights(
+            chosen, store, preset=one.preset, scale=scale, **_selection(options)
+        )
+        as_json.append(one.as_json() | {"detection": [line.as_json() for line in found]})
+        sections += detection_sections(found)
+    return as_json, sections, sentences
 
 
 def _attacked(

@@ -80,7 +80,7 @@ def fgsm(
     _check(eps, bounds)
     x = x.detach()
     if eps:
-        with _asked(model):
+        with in_evaluation_mode(model):
             x = x + eps * _gradient(model, loss, x, labels).sign()
     return _within(x, bounds)
 
@@ -133,7 +133,7 @@ def alone(
     x = x.detach()
     direction = torch.zeros_like(x)
     if any(sizes):
-        with _asked(model):
+        with in_evaluation_mode(model):
             direction = _gradient(model, loss, x, labels).sign()
     for eps in sizes:
         yield _within(x + eps * direction if eps else x, bounds)
@@ -254,7 +254,7 @@ def pgd(
     if start is not None:
         drawn = torch.rand(x.shape, generator=start, device=start.device).to(x)
         moved = x + eps * (2 * drawn - 1)
-    with _asked(model):
+    with in_evaluation_mode(model):
         for _ in range(steps if eps else 0):
             moved = _within(moved, bounds)
             moved = moved + size * _gradient(model, loss, moved, labels).sign()
@@ -271,7 +271,7 @@ def _gradient(model: nn.Module, loss: Loss, x: Tensor, labels: Tensor) -> Tensor
 
 
 @contextmanager
-def _asked(model: nn.Module) -> Iterator[None]:
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
     """Put a model into evaluation mode and its modules back into their own."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

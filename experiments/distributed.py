@@ -49,7 +49,7 @@ def train(epochs: int, *, reweight: bool) -> None:
     mine = torch.arange(rank, len(whole.labels), world)
     x, labels, wrong = whole.x[mine], whole.labels[mine], whole.contaminated[mine.numpy()]
     torch.manual_seed(DEMO_RRM.seed)
-    network = build(DEMO_RRM, image=whole.image, n_classes=whole.n_classes)
+    network = build(DEMO_RRM, shape=whole.shape, n_classes=whole.n_classes)
     model = DistributedDataParallel(network)
     optimiser = torch.optim.SGD(model.parameters(), lr=DEMO_RRM.learning_rate)
     rw = Reweighter(len(mine), contamination=DEMO_RRM.contamination, group=dist.group.WORLD)

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from experiments.attacks import accumulating, alone, pgd
+from experiments.attacks import accumulating, alone, in_evaluation_mode, pgd
+from experiments.augmentation import crop_and_flip
 from experiments.log import Log
 from experiments.losses import PointwiseLoss, Regulariser
 from experiments.problem import Problem
@@ -16,7 +17,8 @@ from experiments.spec import TEST_EPS, Run
 from experiments.step import bounds, in_units_of_x, perturbed
 
 # Large for the network that gains by it, and on a GPU; small where activations would leave caches.
-EVALUATION_BATCH = {"mlp": 4096, "cnn": 100}
+EVALUATION_BATCH = {"mlp": 4096}
+EVALUATION_BATCH_OTHERS = 100
 EVALUATION_BATCH_GPU = 8192
 # Test images of each fold that are attacked by PGD as well, and its steps: the canary.
 CANARY_IMAGES = 100
@@ -25,7 +27,8 @@ CANARY_STEPS = 10
 
 def batches(samples: Tensor, run: Run) -> Sequence[Tensor]:
     """Return parts of the samples of the size in which they are evaluated."""
-    size = EVALUATION_BATCH_GPU if samples.is_cuda else EVALUATION_BATCH[run.model]
+    size = EVALUATION_BATCH.get(run.model, EVALUATION_BATCH_OTHERS)
+    size = EVALUATION_BATCH_GPU if samples.is_cuda else size
     parts: Sequence[Tensor] = torch.split(samples, size)
     return parts
 
@@ -36,18 +39,22 @@ def sample_losses(
     loss: PointwiseLoss,
     extra: Regulariser,
     problem: Problem,
+    moves: Tensor | None = None,
 ) -> Tensor:
     """Return what the weights multiply for every training sample, shape (N,), in one pass.
 
-    With ``reweight_inputs="perturbed"`` the samples are attacked anew, as in a training step.
+    The network is in evaluation mode. With ``reweight_inputs="perturbed"`` the samples are attacked
+    anew, as in a training step; with ``moves`` (N, 3) they are moved as in one.
     """
     parts = []
     everyone = torch.arange(len(problem.labels), device=problem.x.device)
     for index in batches(everyone, run):
         x, labels = problem.x[index], problem.labels[index]
+        if moves is not None:
+            x = crop_and_flip(x, moves[index], problem.ink[0])
         if run.reweight_inputs == "perturbed":
             x = perturbed(run, problem, model, loss, x, labels)
-        with torch.no_grad():
+        with torch.no_grad(), in_evaluation_mode(model):
             logits = model(x)
             supervised = loss(logits, labels)
             total = run.weighted_term == "total"
@@ -57,8 +64,9 @@ def sample_losses(
 
 @torch.no_grad()
 def _predict(run: Run, model: nn.Module, x: Tensor) -> Tensor:
-    """Return the predicted class of every image, shape (len(x),)."""
-    return torch.cat([model(part).argmax(dim=1) for part in batches(x, run)])
+    """Return the predicted class of every sample, shape (len(x),)."""
+    with in_evaluation_mode(model):
+        return torch.cat([model(part).argmax(dim=1) for part in batches(x, run)])
 
 
 def note_accuracy(
@@ -105,7 +113,7 @@ def _count_attacked(
     counts = torch.zeros(len(sizes), dtype=torch.int64, device=x.device)
     for images, truth in zip(batches(x, run), batches(labels, run), strict=True):
         for k, moved in enumerate(attack(model, loss, images, truth, sizes, bounds=limits)):
-            with torch.no_grad():
+            with torch.no_grad(), in_evaluation_mode(model):
                 counts[k] += (model(moved).argmax(dim=1) == truth).sum()
     return [int(count) for count in counts]
 
@@ -117,7 +125,7 @@ def _count_under_training_attack(
     count = 0
     for images, given in zip(batches(x, run), batches(labels, run), strict=True):
         moved = perturbed(run, problem, model, loss, images, given)
-        with torch.no_grad():
+        with torch.no_grad(), in_evaluation_mode(model):
             count += int((model(moved).argmax(dim=1) == given).sum())
     return count
 
@@ -137,7 +145,7 @@ def ask_the_canary(
     for name, steps in (("fgsm", 1), ("pgd", CANARY_STEPS)):
         size = eps if steps == 1 else None
         moved = pgd(model, loss, x, labels, eps, steps=steps, step_size=size, bounds=limits)
-        with torch.no_grad():
+        with torch.no_grad(), in_evaluation_mode(model):
             right[name] = int((model(moved).argmax(dim=1) == labels).sum())
     seems_robust = right["fgsm"] * problem.n_classes > 2 * len(labels)
     overfitted = seems_robust and 2 * right["pgd"] < right["fgsm"]

@@ -1,7 +1,7 @@
-"""The two networks of the MNIST tables, of exactly the published size.
+"""Networks by name: the two of the MNIST tables, of exactly the published size, and others.
 
-Both are written for speed on one core where that changes nothing but the order of sums (bench
-train, bench step).
+The two are written for speed on one core where that changes nothing but the order of sums (bench
+train, bench step). Residual networks are in `experiments.resnet`.
 
 `mlp`: inputs-320-320-200-classes, ReLU, no biases (784 inputs, 3 classes: 417,880 parameters).
 `cnn`: three 3x3 convolutions with max-pooling, 1024-100-10 (28 x 28, 10 classes: 159,254).
@@ -9,6 +9,8 @@ train, bench step).
 
 from __future__ import annotations
 
+import math
+from importlib import import_module
 from itertools import pairwise
 
 import torch
@@ -16,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from experiments.noise import Stream, torch_seed
-from experiments.spec import Run
+from experiments.resnet import RESNETS, ResNet
+from experiments.spec import OWN_MODEL, Run
 
 MLP_HIDDEN = (320, 320, 200)
 CNN_CHANNELS = (32, 64, 64)
@@ -24,7 +27,7 @@ CNN_HIDDEN = 100
 
 
 class MLP(nn.Module):
-    """Fully connected, ReLU, without biases: (B, rows, columns) -> logits (B, K)."""
+    """Fully connected, ReLU, without biases: (B, ...) -> logits (B, K)."""
 
     def __init__(self, n_inputs: int, n_classes: int) -> None:
         super().__init__()
@@ -50,9 +53,9 @@ class MLP(nn.Module):
 class CNN(nn.Module):
     """Three convolutions and two dense layers: (B, rows, columns) -> logits (B, K)."""
 
-    def __init__(self, image: tuple[int, int], n_classes: int) -> None:
+    def __init__(self, shape: tuple[int, ...], n_classes: int) -> None:
         super().__init__()
-        rows, columns = image
+        rows, columns = shape
         channels = (1, *CNN_CHANNELS)
         self.convolutions = nn.ModuleList(
             nn.Conv2d(a, b, kernel_size=3, padding=1) for a, b in pairwise(channels)
@@ -88,14 +91,15 @@ class Autocast(nn.Module):
         return logits.float()
 
 
-def build(run: Run, *, image: tuple[int, int], n_classes: int, device: str = "cpu") -> nn.Module:
+def build(run: Run, *, shape: tuple[int, ...], n_classes: int, device: str = "cpu") -> nn.Module:
     """Return the run's network, initialised from the run's seed and nothing else.
 
     Raises
     ------
     ValueError
-        If the run asks for bfloat16 and the device has no instructions for it: emulated, it is
-        many times slower than float32.
+        If the network is not made for samples of this shape; if an import path leads to nothing
+        that returns a module; or if the run asks for bfloat16 and the device has no instructions
+        for it: emulated, it is many times slower than float32.
 
     """
     if run.precision == "bfloat16" and not has_bfloat16(device):
@@ -103,16 +107,42 @@ def build(run: Run, *, image: tuple[int, int], n_classes: int, device: str = "cp
         raise ValueError(msg)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(run.seed, Stream.INITIALISATION))
-        model: nn.Module = (
-            MLP(image[0] * image[1], n_classes) if run.model == "mlp" else CNN(image, n_classes)
-        )
+        model = _own(run.model) if OWN_MODEL in run.model else _named(run.model, shape, n_classes)
         if run.initialisation == "glorot":
             for name, parameter in model.named_parameters():
                 if name.endswith("bias"):
                     nn.init.zeros_(parameter)
-                else:
+                elif parameter.ndim > 1:  # the factors of a batch norm stay 1
                     nn.init.xavier_uniform_(parameter)
     return (Autocast(model) if run.precision == "bfloat16" else model).to(device)
+
+
+def _named(name: str, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """Return one of our networks, for samples of the shape."""
+    if name == "mlp":
+        return MLP(math.prod(shape), n_classes)
+    axes = ("rows", "columns", "channels") if name in RESNETS else ("rows", "columns")
+    if len(shape) != len(axes):
+        msg = f"model={name!r} is for samples ({', '.join(axes)}), got {shape}."
+        raise ValueError(msg)
+    return ResNet(name, shape, n_classes) if name in RESNETS else CNN(shape, n_classes)
+
+
+def _own(path: str) -> nn.Module:
+    """Return what the callable at "package.module:name" returns, which has to be a network."""
+    module, _, name = path.partition(OWN_MODEL)
+    try:
+        network = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        msg = (
+            f"model={path!r} must be package.module{OWN_MODEL}name of a class or function that "
+            f"returns a torch.nn.Module when called without arguments; got {error!r}."
+        )
+        raise ValueError(msg) from error
+    if not isinstance(network, nn.Module):
+        msg = f"model={path!r} must return a torch.nn.Module, got {type(network).__name__}."
+        raise ValueError(msg)
+    return network
 
 
 def has_bfloat16(device: str) -> bool:

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.data import Data
+from experiments.arrays import Data
 from experiments.log import Log
 from experiments.problem import Problem
 from experiments.spec import Run
+from experiments.trajectory import Trajectory, detection
 from rrm_theory._provenance import provenance
 
 # On small networks a second thread makes torch slower.
@@ -58,11 +59,17 @@ def attacked_accuracies(log: Log, problem: Problem) -> dict[str, list[float]]:
 
 
 def result(
-    run: Run, data: Data, problem: Problem, log: Log, made_by: dict[str, Any]
+    run: Run,
+    data: Data,
+    problem: Problem,
+    log: Log,
+    made_by: dict[str, Any],
+    path: Trajectory | None = None,
 ) -> dict[str, Any]:
     """Return everything about a finished run that is worth keeping, ready for JSON.
 
-    ``made_by`` is :func:`environment` as it was when the sweep started.
+    ``made_by`` is :func:`environment` as it was when the sweep started, ``path`` the trajectory of
+    a run that re-weights.
     """
     under_attack: dict[str, Any] = {}
     if run.test_attack != "none":
@@ -85,6 +92,7 @@ def result(
         },
         "seconds": {name: round(spent, 4) for name, spent in sorted(log.seconds.items())},
         "reweightings": log.reweightings,
+        "detection": None if path is None else detection(path),
         "test_correct": log.test_correct,
         "validation_correct": log.validation_correct,
         "clean_validation_correct": log.clean_validation_correct,

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.data import Data, Images
+from experiments.arrays import Data, Samples
 from experiments.noise import TABLE_9, Labels, Stream, by_kernel, generator, symmetric
 from experiments.spec import Run
 from rrm_theory._checks import fraction_of_samples
@@ -37,17 +37,17 @@ class Problem:
     Attributes
     ----------
     x, labels
-        Training images (N, rows, columns) float32 and contaminated labels (N,) int64.
+        Training samples (N, ...) float32 and contaminated labels (N,) int64.
     contaminated
         Which of the labels are wrong, bool (N,); for statistics only, no method sees it.
     x_eval
-        Images that are classified at every evaluation.
+        Samples that are classified at every evaluation.
     folds
         One fold if validation samples are held out. Otherwise two: the contaminated labels of
         each half of the test set select the epoch at which the other half is scored, so that no
         training sample is given up and no test label selects its own score.
     ink
-        Values of no ink and of full ink in the units of x.
+        Smallest and largest value, no ink and full ink, in the units of x.
 
     """
 
@@ -57,7 +57,7 @@ class Problem:
     x_eval: Tensor
     folds: tuple[Fold, ...]
     n_classes: int
-    image: tuple[int, int]
+    shape: tuple[int, ...]
     ink: tuple[float, float]
 
     def to(self, device: str) -> Problem:
@@ -76,8 +76,8 @@ def problem(run: Run, data: Data) -> Problem:
     Raises
     ------
     ValueError
-        If ``train_samples``, ``test_samples``, ``validation`` or ``noise`` ask for what the data do
-        not have.
+        If ``train_samples``, ``test_samples``, ``validation``, ``noise`` or ``augment`` ask for
+        what the data do not have, or ``noise_rate`` for more wrong labels than there are already.
 
     """
     for name, there in (("train_samples", data.y_train), ("test_samples", data.y_test)):
@@ -88,13 +88,22 @@ def problem(run: Run, data: Data) -> Problem:
     if run.noise == "table9" and data.n_classes != len(TABLE_9):
         msg = f"noise='table9' is for {len(TABLE_9)} classes, {data.name} has {data.n_classes}."
         raise ValueError(msg)
+    if run.noise_rate and data.y_given is not None:
+        msg = (
+            f"noise_rate must be 0, labels of {data.name} are wrong already; got {run.noise_rate}."
+        )
+        raise ValueError(msg)
+    if run.augment != "none" and len(data.shape) < 2:
+        msg = f"augment={run.augment!r} needs images (rows, columns, ...), got {data.shape}."
+        raise ValueError(msg)
     x, y = data.x_train[: run.train_samples], data.y_train[: run.train_samples]
+    given = (data.y_train if data.y_given is None else data.y_given)[: run.train_samples]
     held_out = int(fraction_of_samples(run.validation, "validation") * len(y))
     if run.validation and not held_out:
         msg = f"validation must hold out a sample of {len(y)}, or be 0; got {run.validation!r}."
         raise ValueError(msg)
     n = len(y) - held_out
-    scale = _normalisation(run, x[:n], data.largest_pixel)
+    scale = _normalisation(run, x[:n], data.ink)
 
     def contaminate(labels: Labels, stream: Stream) -> Labels:
         rng = generator(run.seed, stream)
@@ -102,26 +111,26 @@ def problem(run: Run, data: Data) -> Problem:
             return by_kernel(labels, noise_rate=run.noise_rate, kernel=TABLE_9, rng=rng)
         return symmetric(labels, noise_rate=run.noise_rate, n_classes=data.n_classes, rng=rng)
 
-    noisy = contaminate(y[:n], Stream.TRAIN_NOISE)
+    noisy = contaminate(given[:n], Stream.TRAIN_NOISE)
     x_test, y_test = data.x_test[: run.test_samples], data.y_test[: run.test_samples]
     tests = np.arange(len(y_test))
     if held_out:
         x_eval = np.concatenate((x_test, x[n:]))
-        parts = [(len(tests) + np.arange(held_out), y[n:], tests)]
+        parts = [(len(tests) + np.arange(held_out), given[n:], y[n:], tests)]
     else:
         x_eval = x_test
         shuffled = generator(run.seed, Stream.TEST_HALVES).permutation(tests)
         halves = np.sort(shuffled[: len(tests) // 2]), np.sort(shuffled[len(tests) // 2 :])
-        parts = [(a, y_test[a], b) for a, b in (halves, halves[::-1])]
+        parts = [(a, y_test[a], y_test[a], b) for a, b in (halves, halves[::-1])]
     folds = tuple(
         Fold(
             validation=torch.from_numpy(validation),
-            validation_labels=torch.from_numpy(contaminate(clean, Stream.VALIDATION_NOISE)),
+            validation_labels=torch.from_numpy(contaminate(labels, Stream.VALIDATION_NOISE)),
             clean_labels=torch.from_numpy(clean),
             test=torch.from_numpy(test),
             test_labels=torch.from_numpy(y_test[test]),
         )
-        for validation, clean, test in parts
+        for validation, labels, clean, test in parts
     )
     return Problem(
         x=_to_tensor(x[:n], scale),
@@ -130,21 +139,28 @@ def problem(run: Run, data: Data) -> Problem:
         x_eval=_to_tensor(x_eval, scale),
         folds=folds,
         n_classes=data.n_classes,
-        image=data.image,
-        ink=((0 - scale[0]) / scale[1], (data.largest_pixel - scale[0]) / scale[1]),
+        shape=data.shape,
+        ink=((data.ink[0] - scale[0]) / scale[1], (data.ink[1] - scale[0]) / scale[1]),
     )
 
 
-def _normalisation(run: Run, x: Images, largest_pixel: int) -> tuple[float, float]:
-    """Return (shift, scale) in pixels: of all training pixels, or (0, full ink)."""
+def _normalisation(run: Run, x: Samples, ink: tuple[float, float]) -> tuple[float, float]:
+    """Return (shift, scale) in the data's units: of all training values, or of their range."""
     if run.normalisation == "unit":
-        return 0.0, float(largest_pixel)
-    return float(x.mean(dtype=np.float64)), float(x.std(dtype=np.float64))
+        shift, scale = float(ink[0]), float(ink[1] - ink[0])
+    else:
+        shift, scale = float(x.mean(dtype=np.float64)), float(x.std(dtype=np.float64))
+    if not scale > 0:
+        msg = f"x_train must hold more than one value to be normalised, got {shift} only."
+        raise ValueError(msg)
+    return shift, scale
 
 
-def _to_tensor(x: Images, normalisation: tuple[float, float]) -> Tensor:
+def _to_tensor(x: Samples, normalisation: tuple[float, float]) -> Tensor:
     """Return ``(x - shift) / scale`` as float32, computed in float64."""
     shift, scale = normalisation
+    if x.dtype != np.uint8:
+        return torch.from_numpy(((x.astype(np.float64) - shift) / scale).astype(np.float32))
     # Pixels take 256 values, so the float64 arithmetic is done on those and looked up.
     table = ((np.arange(256, dtype=np.float64) - shift) / scale).astype(np.float32)
     return torch.from_numpy(table[x])

@@ -1,7 +1,8 @@
 """Ours beside the published numbers: mean and spread over seeds, under three selection rules.
 
 The published number is compared with our last epoch, which is what a table without a validation
-set can mean. A cell that differs by more than TOLERANCE points is marked.
+set can mean. A cell that differs by more than TOLERANCE points is marked at the paper's scale; at
+a smaller one what RRM gains is compared, not the accuracy.
 """
 
 from __future__ import annotations
@@ -34,14 +35,28 @@ class Line:
     reweighting_seconds: float
 
     @property
-    def difference(self) -> float:
+    def published(self) -> float | None:
+        """The published accuracy in percent, if there is one."""
+        return self.cell.published[0] if self.cell.published else None
+
+    @property
+    def difference(self) -> float | None:
         """Our last epoch minus the published accuracy, in points."""
-        return self.mean["last"] - self.cell.published[0]
+        return None if self.published is None else self.mean["last"] - self.published
 
     @property
     def disagrees(self) -> bool:
         """Whether the difference exceeds the tolerance."""
-        return abs(self.difference) > TOLERANCE
+        return self.difference is not None and abs(self.difference) > TOLERANCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """What RRM adds to plain training, last epoch, in points; published if both numbers are."""
+
+    line: Line
+    ours: float
+    published: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,25 +65,53 @@ class Report:
 
     table: Table
     preset: str
+    scale: str
     lines: tuple[Line, ...]
     missing: int
 
     @property
     def mean_absolute_difference(self) -> float | None:
         """Mean over the lines of |ours - published|, points; None without lines."""
-        differences = [abs(line.difference) for line in self.lines]
+        differences = [abs(one.difference) for one in self.lines if one.difference is not None]
         return float(np.mean(differences)) if differences else None
 
     @property
+    def compared(self) -> int:
+        """Number of lines beside which there is a published number."""
+        return sum(line.difference is not None for line in self.lines)
+
+    @property
     def agreeing(self) -> int:
-        """Number of lines within the tolerance."""
-        return sum(not line.disagrees for line in self.lines)
+        """Number of those within the tolerance."""
+        return sum(line.difference is not None and not line.disagrees for line in self.lines)
+
+    def gains(self) -> list[Gain]:
+        """Return what RRM adds to plain training, for every line of RRM beside which there is one.
+
+        Plain training is the line with the same loss, data and noise.
+        """
+
+        def task(run: Run) -> tuple[str, str, float]:
+            return run.loss, run.dataset, run.noise_rate
+
+        plain = {task(line.cell.run): line for line in self.lines if not line.cell.rrm}
+        gains = []
+        for line in self.lines:
+            base = plain.get(task(line.cell.run))
+            if line.cell.rrm and base is not None:
+                published = None
+                if line.published is not None and base.published is not None:
+                    published = line.published - base.published
+                ours = line.mean["last"] - base.mean["last"]
+                gains.append(Gain(line=line, ours=ours, published=published))
+        return gains
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as plain data."""
         return {
             "table": self.table.name,
             "preset": self.preset,
+            "scale": self.scale,
             "missing_cells": self.missing,
             "agreeing": self.agreeing,
             "mean_absolute_difference": self.mean_absolute_difference,
@@ -77,7 +120,7 @@ class Report:
                     "row": line.cell.row,
                     "noise_rate": line.cell.noise_rate,
                     "rrm": line.cell.rrm,
-                    "published": line.cell.published[0],
+                    "published": line.published,
                     "seeds": line.seeds,
                     "mean": line.mean,
                     "spread": line.spread,
@@ -113,7 +156,9 @@ def report(
     """
     found = gather(table, store, preset=preset, scale=scale, keep=keep, change=change)
     lines = tuple(_line(cell, results) for cell, results in found if results)
-    return Report(table=table, preset=preset, lines=lines, missing=len(found) - len(lines))
+    return Report(
+        table=table, preset=preset, scale=scale, lines=lines, missing=len(found) - len(lines)
+    )
 
 
 def gather(
@@ -183,42 +228,80 @@ def rows(report: Report) -> list[tuple[str, ...]]:
     """Return the report's cells as text, one row a line, in the order of :data:`HEADER`."""
     return [
         (
-            line.cell.row.upper(),
-            f"{100 * line.cell.noise_rate:.0f} %",
+            row_name(line.cell),
+            f"{100 * line.cell.noise_rate:.0f} %" if line.cell.noise_rate else "-",
             "+ RRM" if line.cell.rrm else "plain",
-            f"{line.cell.published[0]:.0f}",
-            *(_mean_and_spread(line, rule) for rule in SELECTIONS),
-            # Adding 0.0 turns -0.0 into 0.0.
-            f"{round(line.difference, 1) + 0.0:+.1f}{' !' if line.disagrees else ''}",
+            "-" if line.published is None else f"{line.published:g}",
+            *(
+                mean_and_spread(line.mean[rule], line.spread[rule] if line.spread else None)
+                for rule in SELECTIONS
+            ),
+            _difference(line, mark=report.scale == "paper"),
             str(line.seeds),
         )
         for line in report.lines
     ]
 
 
-def _mean_and_spread(line: Line, rule: str) -> str:
+def row_name(cell: Cell) -> str:
+    """Return a cell's row as text: the name of a loss, an abbreviation, in capitals."""
+    return cell.row.upper() if cell.row == cell.run.loss else cell.row
+
+
+def _difference(line: Line, *, mark: bool) -> str:
+    """Return the difference as text, marked on demand if it exceeds the tolerance."""
+    if line.difference is None:
+        return "-"
+    # Adding 0.0 turns -0.0 into 0.0.
+    return f"{round(line.difference, 1) + 0.0:+.1f}{' !' if mark and line.disagrees else ''}"
+
+
+def mean_and_spread(mean: float, spread: float | None) -> str:
     """Return "mean", or "mean ± spread" where there are several seeds."""
-    mean = f"{line.mean[rule]:.1f}"
-    return f"{mean} ± {line.spread[rule]:.1f}" if line.spread else mean
+    return f"{mean:.1f}" if spread is None else f"{mean:.1f} ± {spread:.1f}"
 
 
 def verdict(reports: Sequence[Report]) -> list[str]:
     """Return, in words, how far each reading reproduces the table, and which does so better."""
     present = [one for one in reports if one.lines]
     sentences = [
-        f"{one.preset}: {one.agreeing} of {len(one.lines)} cells within {TOLERANCE:.0f} points of "
+        f"{one.preset}: {one.agreeing} of {one.compared} cells within {TOLERANCE:.0f} points of "
         f"the published number, mean difference {one.mean_absolute_difference:.1f} points."
         for one in present
+        if one.compared and one.scale == "paper"
     ]
+    for one in present:
+        if one.scale != "paper":
+            sentences += _gained(one)
     # Readings are compared on the same cells only.
     covered = {
         tuple((line.cell.row, line.cell.noise_rate, line.cell.rrm) for line in one.lines)
         for one in present
     }
-    if len(present) > 1 and len(covered) == 1:
+    if len(present) > 1 and len(covered) == 1 and all(one.compared for one in present):
         best = min(present, key=lambda one: one.mean_absolute_difference or 0.0)
         sentences.append(f"The reading that reproduces the published table better: {best.preset}.")
     return sentences
+
+
+def _gained(report: Report) -> list[str]:
+    """Return in how many cells RRM ends above plain training, ours and published, and by what."""
+    gains = report.gains()
+    if not gains:
+        return []
+    up = sum(one.ours > 0 for one in gains)
+    mean = np.mean([one.ours for one in gains])
+    sentence = (
+        f"{report.preset} at scale {report.scale}: RRM ends above plain training in {up} of "
+        f"{len(gains)} cells, by {mean:+.1f} points on average"
+    )
+    published = [one.published for one in gains if one.published is not None]
+    if len(published) == len(gains):
+        above = sum(gain > 0 for gain in published)
+        sentence += (
+            f"; published, at full scale: {above} of {len(gains)}, {np.mean(published):+.1f}"
+        )
+    return [f"{sentence}."]
 
 
 def cost(reports: Sequence[Report]) -> list[str]:

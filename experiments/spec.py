@@ -17,8 +17,19 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from rrm_theory import gamma_from_l1_penalty
 from rrm_theory._checks import at_least_one, fraction_of_samples, positive
 
-Dataset = Literal["digits", "mnist3", "mnist"]
-Model = Literal["mlp", "cnn"]
+# Names, beside which a data set may be a user's file, and a model whatever an import path names.
+DATASETS = (
+    "digits",
+    "mnist3",
+    "mnist",
+    "cifar10",
+    "cifar10n_aggre",
+    "cifar10n_random1",
+    "cifar10n_worse",
+)
+MODELS = ("mlp", "cnn", "resnet8", "resnet18", "resnet34")
+OWN_DATA = ".npz"
+OWN_MODEL = ":"
 Noise = Literal["symmetric", "table9"]
 LossName = Literal["cce", "mae", "mse", "gce", "elr"]
 GammaConvention = Literal["eq2", "l1"]
@@ -40,8 +51,8 @@ class Run:
     """
 
     # The task.
-    dataset: Dataset
-    model: Model
+    dataset: str  # one of DATASETS, or the path of an npz file
+    model: str  # one of MODELS, or "package.module:name" of what returns a network when called
     loss: LossName
     noise_rate: float  # C, fraction of training labels replaced by another class, in [0, 1)
     seed: int
@@ -52,7 +63,8 @@ class Run:
     contamination: float | None = None  # C' in [0, 1)
     step: float = 1.0  # mu
     cap: float | None = None  # no N p_i beyond this, at least 1
-    reweight_inputs: Literal["clean", "perturbed"] = "clean"  # of the re-weighting losses
+    # Of the re-weighting losses: as they are, attacked, or moved as in training.
+    reweight_inputs: Literal["clean", "perturbed", "augmented"] = "clean"
     weighted_term: Literal["supervised", "total"] = "supervised"  # what the weights multiply
 
     # Adversarial training and evaluation; see `experiments.attacks`.
@@ -61,8 +73,11 @@ class Run:
     clamp: bool = False  # move perturbed images back into the range of ink
     test_attack: TestAttack = "none"  # FGSM of each of TEST_EPS alone, or each on top of the last
 
-    # Optimisation: plain SGD.
+    # Optimisation: SGD.
     learning_rate: float = 0.1
+    momentum: float = 0.0  # Nesterov's
+    weight_decay: float = 0.0  # of the objective whose gradient the learning rate multiplies
+    augment: Literal["none", "crop_and_flip"] = "none"  # of training images
     batch_size: int = 100
     iterations: int = 10  # of Algorithm 1: this many times the epochs below, then a re-weighting
     epochs_per_iteration: int = 10  # sigma
@@ -88,6 +103,20 @@ class Run:
         """Refuse a run that cannot be trained, before any run starts; make 1 and 1.0 one run."""
         for name, hint in _type_hints().items():
             self._settle(name, hint)
+        for name, known, also, what in (
+            ("dataset", DATASETS, self.dataset.endswith(OWN_DATA), f"a file *{OWN_DATA}"),
+            ("model", MODELS, OWN_MODEL in self.model, f"package.module{OWN_MODEL}name"),
+        ):
+            value = getattr(self, name)
+            if value not in known and not also:
+                msg = f"{name} must be one of {', '.join(known)}, or {what}; got {value!r}."
+                raise ValueError(msg)
+        if self.model not in MODELS and self.initialisation != "torch":
+            msg = (
+                f"initialisation must be 'torch' with model={self.model!r}, which initialises "
+                f"itself; got {self.initialisation!r}."
+            )
+            raise ValueError(msg)
         for name in ("noise_rate", "validation"):
             fraction_of_samples(getattr(self, name), name)
         for name in ("learning_rate", "elr_strength", "gce_q"):
@@ -111,6 +140,12 @@ class Run:
         if self.reweight_inputs == "perturbed" and not self.train_eps:
             msg = "reweight_inputs='perturbed' needs train_eps > 0, got 0.0."
             raise ValueError(msg)
+        if self.reweight_inputs == "augmented" and self.augment == "none":
+            msg = "reweight_inputs='augmented' needs augment='crop_and_flip', got 'none'."
+            raise ValueError(msg)
+        if not 0 <= self.weight_decay < float("inf"):
+            msg = f"weight_decay must be finite and at least 0, got {self.weight_decay!r}."
+            raise ValueError(msg)
         if not 0 < self.step <= 1:
             msg = f"step must lie in (0, 1], got {self.step!r}."
             raise ValueError(msg)
@@ -119,7 +154,7 @@ class Run:
             if self.step != 1:
                 msg = f"step must be 1 with contamination (Algorithm 1), got {self.step!r}."
                 raise ValueError(msg)
-        for name, limit in (("probability_clip", 0.5), ("elr_decay", 1.0)):
+        for name, limit in (("probability_clip", 0.5), ("elr_decay", 1.0), ("momentum", 1.0)):
             if not 0 <= getattr(self, name) < limit:
                 msg = f"{name} must lie in [0, {limit}), got {getattr(self, name)!r}."
                 raise ValueError(msg)
@@ -139,6 +174,11 @@ class Run:
         if get_origin(hint) is Literal:
             if value not in choices:
                 msg = f"{name} must be one of {', '.join(choices)}; got {value!r}."
+                raise ValueError(msg)
+            return
+        if hint is str:
+            if not isinstance(value, str):
+                msg = f"{name} must be a name, got {value!r}."
                 raise ValueError(msg)
             return
         optional = type(None) in choices

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from experiments.augmentation import draw_moves
 from experiments.log import Log
 from experiments.noise import Stream, torch_seed
 from experiments.spec import Run
@@ -39,7 +40,7 @@ class State:
     epoch, position
         Finished epochs, and batches of the next one that are done.
     drawing
-        Draws the order of samples of an epoch.
+        Draws the order of samples of an epoch, and how images are moved.
 
     """
 
@@ -65,6 +66,10 @@ class State:
         """Return the order of the next epoch's n samples, the one that was begun if it was."""
         self._start = self.drawing.get_state()
         return torch.randperm(n, generator=self.drawing)
+
+    def draw_moves(self, n: int) -> torch.Tensor:
+        """Return how n images are moved, of an epoch after its order; int64 (n, 3)."""
+        return draw_moves(n, self.drawing)
 
     def due(self) -> bool:
         """Return whether it is time to save."""

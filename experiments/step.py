@@ -6,13 +6,11 @@ usual size is one graph, captured once.
 
 from __future__ import annotations
 
-import copy
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from experiments.attacks import Bounds, fgsm
+from experiments.augmentation import crop_and_flip
 from experiments.losses import PointwiseLoss, Regulariser
 from experiments.problem import Problem
 from experiments.spec import Run
@@ -22,12 +20,15 @@ WARM_UP = 3
 
 
 class Step:
-    """Attack, weighted loss and update of one batch.
+    """Augmentation, attack, weighted loss and update of one batch.
 
     Attributes
     ----------
     weight
         N p_i of every training sample, (N,) float32; written between epochs.
+    moves
+        How every training image is moved, int64 (N, 3); written between epochs. None without
+        augmentation.
     objective
         What the latest step went down on, before the update; a scalar on the device.
 
@@ -45,8 +46,23 @@ class Step:
         torch.backends.cudnn.allow_tf32 = False
         self.run, self.problem = run, problem
         self.model, self.loss, self.extra = model, loss, extra
-        self.optimiser = torch.optim.SGD(model.parameters(), lr=run.learning_rate)
-        self.weight = torch.ones(len(problem.labels), device=problem.x.device)
+        self.optimiser = torch.optim.SGD(
+            model.parameters(),
+            lr=run.learning_rate,
+            momentum=run.momentum,
+            nesterov=run.momentum > 0,
+            weight_decay=run.weight_decay,
+        )
+        if run.momentum:
+            # What torch's first step amounts to, and there already when a graph is captured.
+            for parameter in model.parameters():
+                state = self.optimiser.state[parameter]
+                state["momentum_buffer"] = torch.zeros_like(parameter)
+        device, n = problem.x.device, len(problem.labels)
+        self.weight = torch.ones(n, device=device)
+        self.moves: Tensor | None = None
+        if run.augment == "crop_and_flip":
+            self.moves = torch.zeros(n, 3, dtype=torch.int64, device=device)
         self.objective = torch.zeros((), device=problem.x.device)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._index = torch.zeros(run.batch_size, dtype=torch.int64, device=problem.x.device)
@@ -66,6 +82,8 @@ class Step:
         run, problem = self.run, self.problem
         # index_select gathers what [index] does, with less to set up.
         x, labels, w = (t.index_select(0, index) for t in (problem.x, problem.labels, self.weight))
+        if self.moves is not None:
+            x = crop_and_flip(x, self.moves.index_select(0, index), problem.ink[0])
         x = perturbed(run, problem, self.model, self.loss, x, labels)
         logits = self.model(x)
         supervised = self.loss(logits, labels)
@@ -79,8 +97,12 @@ class Step:
 
     def _capture(self) -> torch.cuda.CUDAGraph:
         """Return the recorded operations of a step, and leave everything as it was before."""
-        parts: tuple[Any, ...] = (self.model, self.extra, self.optimiser)
-        before = [copy.deepcopy(part.state_dict()) for part in parts]
+        tensors = [
+            t for part in (self.model, self.extra) for t in (*part.parameters(), *part.buffers())
+        ]
+        # The graph goes on using the optimiser's tensors: they are put back in place.
+        tensors += [one["momentum_buffer"] for one in self.optimiser.state.values()]
+        before = [tensor.detach().clone() for tensor in tensors]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -92,8 +114,9 @@ class Step:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._take(self._index)
-        for part, state in zip(parts, before, strict=True):
-            part.load_state_dict(state)
+        with torch.no_grad():
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
         return graph
 
 

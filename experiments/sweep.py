@@ -29,8 +29,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from experiments.data import load
 from experiments.outcome import THREADS, environment, result
 from experiments.problem import problem
-from experiments.spec import Run
-from experiments.store import Store
+from experiments.spec import OWN_DATA, Run
+from experiments.store import BrokenFileError, Store
 from experiments.train import train, trajectory
 
 POLL_SECONDS = 0.2
@@ -89,7 +89,8 @@ def sweep(
     UnwritableError
         If a folder cannot take files; nothing has been trained then.
     BrokenFileError
-        If a result that is present cannot be read.
+        If a result that is present cannot be read, or was made from a user's file as it no longer
+        is.
 
     """
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
@@ -101,7 +102,10 @@ def sweep(
     outcome = Sweep()
     wanted = list(dict.fromkeys(runs))
     for run in wanted:
-        (outcome.unfinished if store.load_result(run) is None else outcome.present).append(run)
+        present = store.load_result(run)
+        (outcome.unfinished if present is None else outcome.present).append(run)
+        if present is not None and run.dataset.endswith(OWN_DATA):
+            _refuse_other_data(run, store, present["data_sha256"])
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     strikes: Counter[Run] = Counter()
     try:
@@ -123,6 +127,16 @@ def sweep(
     except KeyboardInterrupt:
         outcome.interrupted = True
     return outcome
+
+
+def _refuse_other_data(run: Run, store: Store, sha256: str) -> None:
+    """Raise BrokenFileError unless the user's data file is the one a result was made from."""
+    if load(run.dataset).sha256 != sha256:
+        msg = (
+            f"{store.result_path(run)} was made from other arrays than {run.dataset} holds now; "
+            "delete it to run again, or use another --results."
+        )
+        raise BrokenFileError(msg)
 
 
 class _Team:
@@ -265,8 +279,9 @@ def _train_one(run: Run, store: Store, provenance: dict[str, Any], device: str) 
         )
         if log is None:
             return False
-        if run.reweights:
-            store.save_trajectory(run, trajectory(run, log, samples))
-        store.save_result(run, result(run, data, samples, log, provenance))
+        path = trajectory(run, log, samples) if run.reweights else None
+        if path is not None:
+            store.save_trajectory(run, path)
+        store.save_result(run, result(run, data, samples, log, provenance, path))
         checkpoint.delete()
     return True

@@ -67,7 +67,7 @@ def train(
     """
     n = len(problem.labels)
     problem = problem.to(device)
-    model = build(run, image=problem.image, n_classes=problem.n_classes, device=device)
+    model = build(run, shape=problem.shape, n_classes=problem.n_classes, device=device)
     loss, extra = pointwise_loss(run), regulariser(run, n, problem.n_classes).to(device)
     step, rw = Step(run, problem, model, loss, extra), _reweighter(run, n, device)
     parts = {"model": model, "optimiser": step.optimiser, "regulariser": extra}
@@ -79,6 +79,8 @@ def train(
         if rw is not None:
             step.weight.copy_(rw.scaled_weights)
         order = torch.split(state.draw_order(n).to(device), run.batch_size)
+        if step.moves is not None:
+            step.moves.copy_(state.draw_moves(n))
         for position in range(state.position if epoch == state.epoch else 0, len(order)):
             step(order[position])
             if state.due():
@@ -90,7 +92,9 @@ def train(
         clock.lap("train")
 
         if rw is not None and (epoch + 1) % run.epochs_per_iteration == 0:
-            losses = sample_losses(run, model, loss, extra, problem)
+            augmented = run.reweight_inputs == "augmented"
+            moves = state.draw_moves(n).to(device) if augmented else None
+            losses = sample_losses(run, model, loss, extra, problem, moves)
             clock.lap("reweighting losses")
             update = rw.update(losses)
             clock.lap("reweighting")

@@ -177,6 +177,27 @@ def pruning_quality(trajectory: Trajectory) -> dict[str, NDArray[np.float64]]:
         }
 
 
+def detection(trajectory: Trajectory) -> dict[str, float | None]:
+    """Return how well the last weights tell wrong labels from right ones.
+
+    ``auc`` is the probability that a wrong label has less weight than a right one, ties counting
+    half; ``precision`` and ``recall`` are the pruned samples', `pruning_quality`, and ``pruned``
+    their share of all. None is what has no value: where all labels are right, or all are wrong, or
+    nothing is pruned. Cost O(T N + N log N).
+    """
+    from sklearn.metrics import roc_auc_score
+
+    weights = trajectory.scaled_weights()[-1]
+    wrong = trajectory.contaminated
+    found: dict[str, float | None] = {"auc": None}
+    if wrong.any() and not wrong.all():
+        found["auc"] = float(roc_auc_score(wrong, -weights))
+    for name, values in pruning_quality(trajectory).items():
+        found[name] = None if np.isnan(values[-1]) else float(values[-1])
+    found["pruned"] = float((trajectory.parts[-1] == Part.PRUNED).mean())
+    return found
+
+
 def distance_to_ideal(trajectory: Trajectory) -> NDArray[np.float64]:
     r"""Return the total variation ``1/2 sum_i |p_i - p*_i|`` after every re-weighting, (T,).
 

@@ -48,7 +48,7 @@ def displacements(run, log):
 def twin(run, samples):
     """Return (u after every re-weighting, test answers right) by the algorithms, literally."""
     n = len(samples.labels)
-    model = build(run, image=samples.image, n_classes=samples.n_classes)
+    model = build(run, shape=samples.shape, n_classes=samples.n_classes)
     order = torch.Generator().manual_seed(torch_seed(run.seed, Stream.BATCHES))
     u, steps, right = np.zeros(n), [], []
     for _ in range(run.iterations):
@@ -142,7 +142,7 @@ def test_weighting_the_total_differs_from_weighting_the_supervised_term():
 def test_the_losses_for_reweighting_are_of_what_is_weighted():
     """The supervised term alone, or with ELR's; every sample, in order."""
     run = replace(RRM, loss="elr")
-    model = build(run, image=SAMPLES.image, n_classes=10)
+    model = build(run, shape=SAMPLES.shape, n_classes=10)
     loss, extra = pointwise_loss(run), regulariser(run, 330, 10)
     index = torch.arange(330)
     with torch.no_grad():
@@ -280,7 +280,7 @@ def attacked_one_by_one(run, samples, model, x, labels, eps):
 def adversarial_twin(run, samples):
     """Return (u after every re-weighting, right answers per eps), literally, one by one."""
     n = len(samples.labels)
-    model = in_float64(run, image=samples.image, n_classes=samples.n_classes)
+    model = in_float64(run, shape=samples.shape, n_classes=samples.n_classes)
     order = torch.Generator().manual_seed(torch_seed(run.seed, Stream.BATCHES))
     u, us, right = np.zeros(n), [], []
     for _ in range(run.iterations):
@@ -367,7 +367,7 @@ def test_validation_under_the_training_attack():
     """Right are those whose noisy label survives an attack with that label."""
     run = replace(AT, iterations=1)
     log = train(run, FEW)
-    model = build(run, image=FEW.image, n_classes=10)
+    model = build(run, shape=FEW.shape, n_classes=10)
     model.load_state_dict(trained(run, FEW))
     for fold, count in zip(FEW.folds, log.attacked_validation_correct[0], strict=True):
         x, labels = FEW.x_eval[fold.validation], fold.validation_labels

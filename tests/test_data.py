@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from experiments import data
-from experiments.data import DATASETS, Data, load
+from experiments.arrays import ARRAYS, Data
+from experiments.data import DATASETS, load
 
 # Without its cache, so that a test's environment is the one that counts.
 mnist = DATASETS["mnist"]
@@ -23,7 +23,7 @@ def test_digits_are_split_in_1200_and_597():
     digits = load("digits")
     assert digits.x_train.shape == (1200, 8, 8)
     assert digits.x_test.shape == (597, 8, 8)
-    assert digits.x_train.max() == digits.largest_pixel == 16
+    assert digits.x_train.max() == digits.ink[1] == 16
     ours = np.concatenate((digits.x_train, digits.x_test)).reshape(1797, -1)
     theirs = sklearn.datasets.load_digits().data
     assert sorted(map(tuple, ours.tolist())) == sorted(map(tuple, theirs.astype(int).tolist()))
@@ -114,11 +114,23 @@ def test_an_unknown_data_set_lists_the_known_ones():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x_train": np.zeros((4, 2, 2))}, r"x_train must be uint8 .*, got float64 \(4, 2, 2\)"),
-        ({"x_test": np.zeros((2, 4), np.uint8)}, r"x_test must be uint8 .*, got uint8 \(2, 4\)"),
+        (
+            {"x_train": np.zeros((4, 2), int)},
+            r"x_train must be uint8 or floats .*, got int64 \(4, 2",
+        ),
+        ({"x_test": np.zeros(2, np.uint8)}, r"x_test must be uint8 .*, got uint8 \(2,\)"),
+        ({"x_train": np.full((4, 2, 2), np.inf)}, r"x_train must be finite, got inf in sample 0"),
+        ({"x_test": np.zeros((2, 2, 2))}, r"x_test must be uint8 like x_train, got float64"),
+        (
+            {"y_given": np.zeros(3, int)},
+            r"y_given must be integers of shape \(4,\), got int64 \(3,",
+        ),
         ({"y_train": np.zeros(3, int)}, r"y_train must be integers of shape \(4,\), got int64"),
         ({"y_test": np.array([0, 5])}, r"y_test must lie in 0..1, got 0..5"),
-        ({"x_test": np.zeros((2, 3, 2), np.uint8)}, r"x_test must hold images of \(2, 2\), got"),
+        (
+            {"x_test": np.zeros((2, 3, 2), np.uint8)},
+            r"x_test must hold samples of \(2, 2\) like x_train, got",
+        ),
     ],
 )
 def test_arrays_that_do_not_belong_together_are_refused(change, message):
@@ -130,10 +142,10 @@ def test_arrays_that_do_not_belong_together_are_refused(change, message):
         "y_test": np.zeros(2, int),
     }
     with pytest.raises(ValueError, match=message):
-        Data(name="x", n_classes=2, largest_pixel=255, **(good | change))
+        Data(name="x", n_classes=2, ink=(0, 255), **(good | change))
 
 
-@pytest.mark.parametrize("name", data.ARRAYS)
+@pytest.mark.parametrize("name", ARRAYS)
 def test_the_digest_sees_every_array(name):
     """Two data sets with one digest are the same arrays."""
     digits = load("digits")

@@ -21,14 +21,14 @@ def size(model):
 
 def test_the_mlp_has_417880_parameters():
     """784-320-320-200-3 without biases."""
-    model = build(MLP3, image=(28, 28), n_classes=3)
+    model = build(MLP3, shape=(28, 28), n_classes=3)
     assert size(model) == 417_880
     assert not any(name.endswith("bias") for name, _ in model.named_parameters())
 
 
 def test_the_cnn_has_159254_parameters():
     """Three 3x3 convolutions 32-64-64, pooling with ceil to 4 x 4, dense 1024-100-10."""
-    model = build(CNN10, image=(28, 28), n_classes=10)
+    model = build(CNN10, shape=(28, 28), n_classes=10)
     assert size(model) == 159_254
     assert model.hidden.in_features == 1024
 
@@ -36,7 +36,7 @@ def test_the_cnn_has_159254_parameters():
 @pytest.mark.parametrize("run", [MLP3, CNN10])
 def test_images_become_logits(run):
     """(B, 28, 28) -> (B, K), differentiable."""
-    model = build(run, image=(28, 28), n_classes=5)
+    model = build(run, shape=(28, 28), n_classes=5)
     x = torch.randn(2, 28, 28, generator=torch.Generator().manual_seed(0))
     logits = model(x)
     assert logits.shape == (2, 5)
@@ -46,7 +46,7 @@ def test_images_become_logits(run):
 
 def test_the_mlp_is_its_matrices():
     """oneDNN's kernels compute relu(W x) layer by layer, to float32 rounding."""
-    model = build(MLP3, image=(28, 28), n_classes=3)
+    model = build(MLP3, shape=(28, 28), n_classes=3)
     x = torch.randn(7, 28, 28, generator=torch.Generator().manual_seed(0))
     h = x.flatten(1).double()
     weights = [layer.weight.double() for layer in model.layers]
@@ -59,7 +59,7 @@ def test_the_mlp_is_its_matrices():
 @pytest.mark.parametrize("run", [MLP3, CNN10])
 def test_glorot_uniform_and_zero_bias(run):
     """|w| <= sqrt(6 / (fan_in + fan_out)), nearly reached; biases 0."""
-    for name, parameter in build(run, image=(28, 28), n_classes=10).named_parameters():
+    for name, parameter in build(run, shape=(28, 28), n_classes=10).named_parameters():
         if name.endswith("bias"):
             assert (parameter == 0).all()
             continue
@@ -70,19 +70,19 @@ def test_glorot_uniform_and_zero_bias(run):
 
 def test_initialisation_depends_on_the_seed_alone():
     """Same seed, same network, whatever was drawn before; and the choice of scheme matters."""
-    first = build(MLP3, image=(8, 8), n_classes=3).state_dict()
+    first = build(MLP3, shape=(8, 8), n_classes=3).state_dict()
     before = torch.random.get_rng_state()
-    again = build(replace(MLP3, loss="mae"), image=(8, 8), n_classes=3).state_dict()
+    again = build(replace(MLP3, loss="mae"), shape=(8, 8), n_classes=3).state_dict()
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(first[name], again[name]) for name in first)
     for other in (replace(MLP3, seed=1), replace(MLP3, initialisation="torch")):
-        different = build(other, image=(8, 8), n_classes=3).state_dict()
+        different = build(other, shape=(8, 8), n_classes=3).state_dict()
         assert not any(torch.equal(first[name], different[name]) for name in first)
 
 
 def test_the_cnn_is_convolution_relu_and_pooling():
     """In float64, whatever the memory format and the order of ReLU and pooling; gradients too."""
-    model = build(CNN10, image=(28, 28), n_classes=10).double()
+    model = build(CNN10, shape=(28, 28), n_classes=10).double()
     x = torch.randn(3, 28, 28, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
     def usual(x):
@@ -111,7 +111,7 @@ def test_bfloat16_rounds_products_and_keeps_weights_and_logits(run):
     """Same weights, float32 logits, near the exact ones but not equal."""
     run = replace(run, precision="bfloat16")
     rounded, exact = (
-        build(one, image=(28, 28), n_classes=10) for one in (run, replace(run, precision="float32"))
+        build(one, shape=(28, 28), n_classes=10) for one in (run, replace(run, precision="float32"))
     )
     pairs = zip(rounded.parameters(), exact.parameters(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
@@ -129,4 +129,4 @@ def test_bfloat16_is_refused_where_it_would_be_emulated(monkeypatch):
     with pytest.raises(
         ValueError, match="precision='bfloat16' is emulated on this cpu; use 'float32'"
     ):
-        build(replace(CNN10, precision="bfloat16"), image=(28, 28), n_classes=10)
+        build(replace(CNN10, precision="bfloat16"), shape=(28, 28), n_classes=10)

@@ -31,7 +31,7 @@ def problem_with(*sizes):
         x_eval=empty,
         folds=folds,
         n_classes=2,
-        image=(1, 1),
+        shape=(1, 1),
         ink=(0.0, 1.0),
     )
 

@@ -27,7 +27,8 @@ def test_every_choice_changes_the_key():
         "gce_q": 0.5, "elr_decay": 0.5, "elr_strength": 1.0, "validation": 0.2,
         "train_samples": 10, "cap": 2.0, "reweight_inputs": "perturbed", "train_eps": 1.0,
         "eps_unit": "normalised", "clamp": True, "test_attack": "alone", "precision": "bfloat16",
-        "noise": "table9", "test_samples": 10,
+        "noise": "table9", "test_samples": 10, "momentum": 0.9, "weight_decay": 1e-4,
+        "augment": "crop_and_flip",
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(Run)}
     # These are choices only beside another.
@@ -62,13 +63,20 @@ def test_the_defaults_are_these():
         "elr_strength": 3.0, "validation": 0.0, "train_samples": None, "cap": None,
         "train_eps": 0.0, "eps_unit": "pixel", "clamp": False, "test_attack": "none",
         "precision": "float32", "noise": "symmetric", "test_samples": None,
+        "momentum": 0.0, "weight_decay": 0.0, "augment": "none",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("choices", "message"),
     [
-        ({"dataset": "svhn"}, "dataset must be one of digits, mnist3, mnist; got 'svhn'"),
+        ({"dataset": "svhn"}, r"dataset must be one of .*, or a file \*.npz; got 'svhn'"),
+        ({"dataset": 3}, "dataset must be a name, got 3"),
+        ({"model": "vgg"}, "model must be one of mlp, .*, or package.module:name; got 'vgg'"),
+        ({"model": "nets:Net"}, "initialisation must be 'torch' with model='nets:Net'.*'glorot'"),
+        ({"momentum": 1.0}, r"momentum must lie in \[0, 1.0\), got 1.0"),
+        ({"weight_decay": -1.0}, "weight_decay must be finite and at least 0, got -1.0"),
+        ({"reweight_inputs": "augmented"}, "reweight_inputs='augmented' needs augment='crop_and"),
         ({"loss": "hinge"}, "loss must be one of cce, .*; got 'hinge'"),
         ({"reduction": "sum"}, "reduction must be one of batch_sum, batch_mean; got 'sum'"),
         ({"noise_rate": 1.0}, r"noise_rate must lie in \[0, 1\), got 1.0"),

@@ -35,7 +35,7 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def step_on(device, run=RUN):
     """Return a step of a fresh network."""
     samples = SAMPLES.to(device)
-    model = build(run, image=samples.image, n_classes=10).to(device)
+    model = build(run, shape=samples.shape, n_classes=10).to(device)
     extra = regulariser(run, len(samples.labels), 10).to(device)
     return Step(run, samples, model, pointwise_loss(run), extra)
 

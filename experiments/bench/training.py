@@ -75,14 +75,14 @@ def _samples(device: str, dtype: torch.dtype = torch.float32) -> Problem:
         x_eval=x[:0],
         folds=(),
         n_classes=10,
-        image=(28, 28),
+        shape=(28, 28),
         ink=(-0.4, 2.8),
     ).to(device)
 
 
 def _our_epochs(run: Run, samples: Problem) -> Callable[[], object]:
     """Return a call that trains an epoch as `experiments.train` does."""
-    model = build(run, image=(28, 28), n_classes=10, device=samples.x.device.type)
+    model = build(run, shape=(28, 28), n_classes=10, device=samples.x.device.type)
     step = Step(run, samples, model, pointwise_loss(run), Regulariser())
     drawing = torch.Generator().manual_seed(0)
 
@@ -131,7 +131,7 @@ def _usual_epochs(run: Run, samples: Problem, device: str) -> Callable[[], objec
 def _usual_model(run: Run) -> UsualCNN:
     """Return the usual network with our initial weights."""
     model = UsualCNN()
-    ours = build(run, image=(28, 28), n_classes=10)
+    ours = build(run, shape=(28, 28), n_classes=10)
     with torch.no_grad():
         for mine, theirs in zip(ours.parameters(), model.parameters(), strict=True):
             theirs.copy_(mine)
@@ -155,7 +155,7 @@ def _usual_step(
 def _difference(run: Run, device: str) -> float:
     """Return by how much the loops' weights differ in the end, or raise if it is too much."""
     samples = _samples(device, torch.float64)
-    ours, usual = build(run, image=(28, 28), n_classes=10), _usual_model(run)
+    ours, usual = build(run, shape=(28, 28), n_classes=10), _usual_model(run)
     ours, usual = ours.double().to(device), usual.double().to(device)
     step = Step(run, samples, ours, pointwise_loss(run), Regulariser())
     optimiser = torch.optim.SGD(usual.parameters(), lr=run.learning_rate)
