@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.attacks import in_evaluation_mode
 from experiments.noise import Stream, torch_seed
 from experiments.resnet import RESNETS, ResNet
 from experiments.spec import OWN_MODEL, Run
@@ -143,6 +144,17 @@ def _own(path: str) -> nn.Module:
         msg = f"model={path!r} must return a torch.nn.Module, got {type(network).__name__}."
         raise ValueError(msg)
     return network
+
+
+@torch.no_grad()
+def check_logits(run: Run, model: nn.Module, x: Tensor, n_classes: int) -> None:
+    """Raise a ValueError unless the network answers samples (B, ...) with logits (B, K)."""
+    with in_evaluation_mode(model):
+        logits = model(x)
+    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    if shape != (len(x), n_classes):
+        msg = f"model={run.model!r} must answer with logits {(len(x), n_classes)}, got {shape}."
+        raise ValueError(msg)
 
 
 def has_bfloat16(device: str) -> bool:

@@ -70,14 +70,14 @@ class Step:
     def __call__(self, index: Tensor) -> None:
         """Take a step on the samples ``index``, int64 (B,), on the samples' device."""
         if not index.is_cuda or len(index) != self.run.batch_size:
-            self._take(index)
+            self.take(index)
             return
         if self._graph is None:
             self._graph = self._capture()
         self._index.copy_(index)
         self._graph.replay()
 
-    def _take(self, index: Tensor) -> None:
+    def take(self, index: Tensor) -> None:
         """Launch the operations of a step one by one."""
         run, problem = self.run, self.problem
         # index_select gathers what [index] does, with less to set up.
@@ -107,13 +107,13 @@ class Step:
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(WARM_UP):
-                self._take(self._index)
+                self.take(self._index)
         torch.cuda.current_stream().wait_stream(stream)
         # Gradients are to live in the graph's own memory.
         self.optimiser.zero_grad()
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            self._take(self._index)
+            self.take(self._index)
         with torch.no_grad():
             for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)

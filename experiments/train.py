@@ -15,7 +15,7 @@ import torch
 from experiments.evaluation import note_accuracy, sample_losses
 from experiments.log import Clock, Log
 from experiments.losses import pointwise_loss, regulariser
-from experiments.models import build
+from experiments.models import build, check_logits
 from experiments.problem import Problem
 from experiments.spec import Run
 from experiments.state import State
@@ -58,6 +58,8 @@ def train(
     ------
     DivergedError
         If the loss of an epoch's last batch is not finite.
+    ValueError
+        If there is no such network, or it does not answer with logits.
 
     Notes
     -----
@@ -68,6 +70,7 @@ def train(
     n = len(problem.labels)
     problem = problem.to(device)
     model = build(run, shape=problem.shape, n_classes=problem.n_classes, device=device)
+    check_logits(run, model, problem.x[:2], problem.n_classes)
     loss, extra = pointwise_loss(run), regulariser(run, n, problem.n_classes).to(device)
     step, rw = Step(run, problem, model, loss, extra), _reweighter(run, n, device)
     parts = {"model": model, "optimiser": step.optimiser, "regulariser": extra}

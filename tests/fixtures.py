@@ -51,3 +51,17 @@ def attacked_result(run, accuracy, *, pruned=(0, 0), seconds=10.0):
         "canary": [{"images": 100, "fgsm": 90, "pgd": 10, "overfitted": True}],
         "seconds": {"train": seconds},
     }
+
+
+def colour_arrays(n_train=120, n_test=40, *, side=8, seed=0):
+    """Return a user's four arrays and `y_clean`: three classes, the brightest colour; 1/4 wrong."""
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for part, n in (("train", n_train), ("test", n_test)):
+        labels = rng.integers(3, size=n)
+        x = rng.integers(0, 100, size=(n, side, side, 3)).astype(np.uint8)
+        x[np.arange(n), :, :, labels] += 120
+        arrays[f"x_{part}"], arrays[f"y_{part}"] = x, labels.astype(np.uint8)
+    arrays["y_clean"] = arrays["y_train"].copy()
+    arrays["y_train"][: n_train // 4] = (arrays["y_clean"][: n_train // 4] + 1) % 3
+    return arrays

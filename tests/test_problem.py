@@ -149,3 +149,40 @@ def test_table_9_is_for_ten_classes():
     three = replace(DIGITS, n_classes=11)
     with pytest.raises(ValueError, match="noise='table9' is for 10 classes, digits has 11"):
         problem(replace(RUN, noise="table9"), three)
+
+
+def test_labels_that_are_wrong_already_are_trained_on():
+    """And the held-out ones validate; the statistics know which are wrong."""
+    given = DIGITS.y_train.copy()
+    given[::3] = (given[::3] + 1) % 10
+    data = replace(DIGITS, y_given=given)
+    p = problem(replace(RUN, noise_rate=0.0, validation=0.1), data)
+    (fold,) = p.folds
+    assert (p.labels.numpy() == given[:1080]).all()
+    assert (p.contaminated == (np.arange(1080) % 3 == 0)).all()
+    assert (fold.validation_labels.numpy() == given[1080:]).all()
+    assert (fold.clean_labels.numpy() == DIGITS.y_train[1080:]).all()
+    with pytest.raises(ValueError, match=r"noise_rate must be 0, labels of digits are wrong .*0.4"):
+        problem(RUN, data)
+
+
+def test_floats_are_normalised_like_pixels():
+    """The same samples as floats and as bytes give the same tensors, but for rounding once."""
+    floats = replace(DIGITS, x_train=DIGITS.x_train / 1.0, x_test=DIGITS.x_test / 1.0)
+    assert torch.equal(problem(RUN, DIGITS).x, problem(RUN, floats).x)
+
+
+def test_only_images_can_be_augmented():
+    """Rows of numbers have no neighbours."""
+    flat = replace(
+        DIGITS, x_train=DIGITS.x_train.reshape(-1, 64), x_test=DIGITS.x_test.reshape(-1, 64)
+    )
+    with pytest.raises(ValueError, match=r"augment='crop_and_flip' needs images .* got \(64,\)"):
+        problem(replace(RUN, augment="crop_and_flip"), flat)
+
+
+def test_samples_without_variation_cannot_be_normalised():
+    """The error names the array."""
+    same = replace(DIGITS, x_train=np.ones_like(DIGITS.x_train))
+    with pytest.raises(ValueError, match=r"x_train must hold more than one value .* got 1.0 only"):
+        problem(RUN, same)

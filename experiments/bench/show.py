@@ -76,6 +76,18 @@ def _train(outcome: dict[str, Any]) -> RenderableType:
     )
 
 
+def _resnet(outcome: dict[str, Any]) -> RenderableType:
+    """Return the rate of a training step beside the machine's."""
+    rates = outcome["operations_per_second"]
+    step, product = rates["step"], rates["matrix product"]
+    return Group(
+        _against_targets([outcome]),
+        f"{outcome['operations_of_a_step'] / 1e9:.1f} billion operations a step: "
+        f"{step / 1e9:,.0f} billion a second, {100 * step / product:.0f} % of a matrix product's "
+        f"{product / 1e9:,.0f}; {outcome['samples_per_second']['step']:,.0f} samples a second",
+    )
+
+
 def _table8(outcome: dict[str, Any]) -> Grid:
     """Return the cost of a run against its target."""
     grid = Grid(
@@ -146,6 +158,7 @@ def _yes(met: bool) -> str:
 
 
 _SHOW = {
+    "resnet": _resnet,
     "reweight": _reweight,
     "reweight_gpu": lambda outcome: _against_targets(outcome["large"]),
     "step": _peers,

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor
 
+from experiments.bench.resnet import resnet
 from experiments.bench.reweight import reweight, reweight_gpu, timed
 from experiments.bench.theory import theory
 from experiments.bench.training import training
@@ -88,6 +89,7 @@ def step() -> dict[str, Any]:
 
 
 SUITES: dict[str, Callable[[], dict[str, Any]]] = {
+    "resnet": resnet,
     "reweight": reweight,
     "step": step,
     "table8": table8,
