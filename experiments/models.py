@@ -108,7 +108,9 @@ def build(run: Run, *, shape: tuple[int, ...], n_classes: int, device: str = "cp
         raise ValueError(msg)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(run.seed, Stream.INITIALISATION))
-        model = _own(run.model) if OWN_MODEL in run.model else _named(run.model, shape, n_classes)
+        model = (
+            imported(run.model) if OWN_MODEL in run.model else _named(run.model, shape, n_classes)
+        )
         if run.initialisation == "glorot":
             for name, parameter in model.named_parameters():
                 if name.endswith("bias"):
@@ -129,8 +131,8 @@ def _named(name: str, shape: tuple[int, ...], n_classes: int) -> nn.Module:
     return ResNet(name, shape, n_classes) if name in RESNETS else CNN(shape, n_classes)
 
 
-def _own(path: str) -> nn.Module:
-    """Return what the callable at "package.module:name" returns, which has to be a network."""
+def imported(path: str) -> nn.Module:
+    """Return what the callable at "package.module:name" returns, or a ValueError: no network."""
     module, _, name = path.partition(OWN_MODEL)
     try:
         network = getattr(import_module(module), name)()

@@ -292,7 +292,7 @@ def _gained(report: Report) -> list[str]:
     up = sum(one.ours > 0 for one in gains)
     mean = np.mean([one.ours for one in gains])
     sentence = (
-        f"{report.preset} at scale {report.scale}: RRM ends above plain training in {up} of "
+        f"{report.preset}, {report.scale}: RRM ends above plain training in {up} of "
         f"{len(gains)} cells, by {mean:+.1f} points on average"
     )
     published = [one.published for one in gains if one.published is not None]
@@ -337,12 +337,16 @@ class Section:
 
 
 def sections(reports: Sequence[Report]) -> list[Section]:
-    """Return a table per preset."""
-    return [
-        Section(title=f"Preset `{one.preset}`", header=HEADER, body=rows(one))
-        for one in reports
-        if one.lines
-    ]
+    """Return a table per preset, without comparisons where there is nothing to compare with."""
+    tables = []
+    for one in reports:
+        if one.lines:
+            absent = () if one.compared else ("published", "last - published")
+            shown = [place for place, name in enumerate(HEADER) if name not in absent]
+            body = [[row[place] for place in shown] for row in rows(one)]
+            header = [HEADER[place] for place in shown]
+            tables.append(Section(title=f"Preset `{one.preset}`", header=header, body=body))
+    return tables
 
 
 def markdown(tables: Sequence[Section], sentences: Sequence[str]) -> str:

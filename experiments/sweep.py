@@ -27,9 +27,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments.data import load
+from experiments.models import imported
 from experiments.outcome import THREADS, environment, result
 from experiments.problem import problem
-from experiments.spec import OWN_DATA, Run
+from experiments.spec import OWN_DATA, OWN_MODEL, Run
 from experiments.store import BrokenFileError, Store
 from experiments.train import train, trajectory
 
@@ -112,6 +113,8 @@ def sweep(
         with console.status("loading data") if console.is_terminal else nullcontext():
             for name in {run.dataset for run in outcome.unfinished}:
                 load(name)  # a missing data set is one error here, not one in every process
+            for path in {run.model for run in outcome.unfinished if OWN_MODEL in run.model}:
+                imported(path)
         with _progress(console) as progress:
             task = progress.add_task("epochs", total=sum(run.epochs for run in wanted))
             progress.advance(task, sum(run.epochs for run in outcome.present))

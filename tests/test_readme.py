@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from experiments import report as reporting
+from experiments.__main__ import main
 from experiments.catalogue import PRESETS, table
 from experiments.demo import demo_markdown, demo_store
 from experiments.report_attacked import attacked_report, attacked_verdict, missing
@@ -51,6 +52,16 @@ def test_table_5_is_in_the_words_of_the_report():
             sentences.append(missing(report))
         sentences += attacked_verdict(report)
     assert block("table5") == reporting.markdown([], sentences)
+
+
+@pytest.mark.parametrize(
+    ("name", "only"), [("table4", "noise_rate=0.2"), ("cifar10n", "dataset=cifar10n_worse")]
+)
+def test_cifar_is_what_the_report_prints(name, only, capsys):
+    """python -m experiments report ... --scale cpu --only ... --markdown, to the character."""
+    command = ["report", name, "--scale", "cpu", "--only", only, "--markdown"]
+    assert main([*command, "--results", str(RESULTS)]) == 0
+    assert block(name) == capsys.readouterr().out
 
 
 def test_the_demo_s_numbers_are_the_committed_ones():

@@ -21,7 +21,7 @@ from experiments.catalogue import TABLES
 from experiments.losses import Regulariser, pointwise_loss
 from experiments.models import build
 from experiments.problem import problem
-from experiments.report import report, rows, verdict
+from experiments.report import report, rows, sections, verdict
 from experiments.resnet import RESNETS
 from experiments.spec import Run
 from experiments.step import Step
@@ -145,7 +145,7 @@ def test_at_a_smaller_scale_the_report_compares_what_rrm_gains(tmp_path, capsys)
     assert not any("!" in entry for line in rows(one) for entry in line)
     # CCE +2, MAE -1, MSE +2; published +3.46, +4.10, +2.00.
     assert verdict([one]) == [
-        "paper at scale cpu: RRM ends above plain training in 2 of 3 cells, by +1.0 points on "
+        "paper, cpu: RRM ends above plain training in 2 of 3 cells, by +1.0 points on "
         "average; published, at full scale: 3 of 3, +3.2."
     ]
     folders = ["--results", str(tmp_path), "--scale", "cpu"]
@@ -172,9 +172,11 @@ def test_a_table_without_published_numbers_compares_nothing(tmp_path):
         ("CCE, C' = 0.4021", "40 %", "+ RRM", "-"),
         ("CCE, C' = 0.5", "40 %", "+ RRM", "-"),
     ]
+    (section,) = sections([one])
+    assert section.header == ["loss", "noise", "", "last", "selected", "oracle", "seeds"]
+    assert section.body[1] == ["CCE, C' = 0.4021", "40 %", "+ RRM", "41.0", "41.0", "41.0", "1"]
     assert verdict([one]) == [
-        "paper at scale cpu: RRM ends above plain training in 2 of 2 cells, by +1.0 points on "
-        "average."
+        "paper, cpu: RRM ends above plain training in 2 of 2 cells, by +1.0 points on average."
     ]
 
 
@@ -421,6 +423,13 @@ def test_an_import_path_that_leads_to_no_network_is_refused(path, message):
     """The error shows the path, what it must be, and what came of it."""
     with pytest.raises(ValueError, match=message):
         build(replace(RUN, model=path), shape=(8, 8, 3), n_classes=3)
+
+
+def test_a_wrong_import_path_is_one_error_before_any_run(tmp_path, capsys):
+    """Not one for every run."""
+    command = ["run", "own", "--set", "model=math:pi", "--results", str(tmp_path)]
+    assert main([*command, "--work", str(tmp_path)]) == 2
+    assert "error: model='math:pi' must be package.module:name" in capsys.readouterr().err
 
 
 def test_a_network_of_one_s_own_must_answer_with_logits(samples):
