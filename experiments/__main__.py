@@ -32,7 +32,7 @@ from experiments.report_attacked import (
     attacked_verdict,
     missing,
 )
-from experiments.report_detection import detection_sections, found_by_weights
+from experiments.report_detection import detection_sections
 from experiments.report_weights import weights_reports, weights_sections, weights_verdict
 from experiments.spec import DATASETS, MODELS, OWN_DATA, OWN_MODEL, Run
 from experiments.store import (
@@ -341,14 +341,8 @@ def _accuracies(
         f"{one.missing} cells of {one.preset} have no result." for one in reports if one.missing
     ]
     sentences += [*reporting.verdict(reports), *reporting.cost(reports)]
-    as_json, sections = [], reporting.sections(reports)
-    for one in reports:
-        found = found_by_weights(
-            chosen, store, preset=one.preset, scale=scale, **_selection(options)
-        )
-        as_json.append(one.as_json() | {"detection": [line.as_json() for line in found]})
-        sections += detection_sections(found)
-    return as_json, sections, sentences
+    sections = [*reporting.sections(reports), *detection_sections(reports)]
+    return [one.as_json() for one in reports], sections, sentences
 
 
 def _attacked(

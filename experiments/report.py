@@ -19,6 +19,8 @@ from experiments.spec import Run
 from experiments.store import Store
 
 TOLERANCE = 5.0
+# What is said of the wrong labels that the last weights found.
+MEASURES = ("auc", "precision", "recall", "pruned")
 # Seeds are looked for below this.
 MOST_SEEDS = 32
 
@@ -33,6 +35,7 @@ class Line:
     spread: dict[str, float] | None  # sample standard deviation; None for one seed
     seconds: float
     reweighting_seconds: float
+    detection: dict[str, list[float | None]]  # of `trajectory.detection`, a value a seed of RRM
 
     @property
     def published(self) -> float | None:
@@ -128,6 +131,7 @@ class Report:
                     "disagrees": line.disagrees,
                     "seconds": line.seconds,
                     "reweighting_seconds": line.reweighting_seconds,
+                    "detection": line.detection,
                 }
                 for line in self.lines
             ],
@@ -196,6 +200,8 @@ def gather(
 def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
     """Return the summary of one cell's finished runs."""
     values = {rule: np.array([one["accuracy"][rule] for one in results]) for rule in SELECTIONS}
+    # Results from before there was such a thing have none.
+    found = [one["detection"] for one in results if one.get("detection")]
     several = len(results) > 1
     return Line(
         cell=cell,
@@ -208,6 +214,7 @@ def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
         reweighting_seconds=float(
             np.mean([one["seconds"].get("reweighting", 0.0) for one in results])
         ),
+        detection={name: [one[name] for one in found] for name in MEASURES if found},
     )
 
 
@@ -229,7 +236,7 @@ def rows(report: Report) -> list[tuple[str, ...]]:
     return [
         (
             row_name(line.cell),
-            f"{100 * line.cell.noise_rate:.0f} %" if line.cell.noise_rate else "-",
+            noise(line.cell),
             "+ RRM" if line.cell.rrm else "plain",
             "-" if line.published is None else f"{line.published:g}",
             *(
@@ -246,6 +253,11 @@ def rows(report: Report) -> list[tuple[str, ...]]:
 def row_name(cell: Cell) -> str:
     """Return a cell's row as text: the name of a loss, an abbreviation, in capitals."""
     return cell.row.upper() if cell.row == cell.run.loss else cell.row
+
+
+def noise(cell: Cell) -> str:
+    """Return how many labels are wrong as text, if that is known to be some."""
+    return f"{100 * cell.noise_rate:.0f} %" if cell.noise_rate else "-"
 
 
 def _difference(line: Line, *, mark: bool) -> str:

@@ -155,7 +155,9 @@ def test_at_a_smaller_scale_the_report_compares_what_rrm_gains(tmp_path, capsys)
     assert "75.0" in printed
     assert main(["report", "table4", "--json", *folders]) == 0
     (data,) = json.loads(capsys.readouterr().out)
-    assert data["detection"][0]["precision"] == [None]
+    found = {one["row"]: one["detection"] for one in data["cells"] if one["rrm"]}
+    assert found["cce"] == {"auc": [0.75], "precision": [None], "recall": [0.5], "pruned": [0.25]}
+    assert [one["detection"] for one in data["cells"] if not one["rrm"]] == [{}] * 3
     assert data["scale"] == "cpu"
 
 
