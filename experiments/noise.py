@@ -1,6 +1,7 @@
-"""Label noise: exactly floor(C N) labels, each replaced by another class.
+"""Label noise: exactly floor(C N) labels, each replaced.
 
-The class is a uniform one (`symmetric`) or drawn by a kernel (`by_kernel`). C is `noise_rate`.
+By a uniform other class (`symmetric`), by one that a kernel draws (`by_kernel`), or by a uniform
+one that may be its own (`resampled`). C is `noise_rate`.
 Every random choice of a run has its own stream, derived from the seed alone, so two methods with
 one seed see the same wrong labels.
 """
@@ -43,6 +44,7 @@ class Stream(IntEnum):
     INITIALISATION = 3
     BATCHES = 4
     GLOBAL = 5
+    CLASS_MAP = 6
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:
@@ -166,6 +168,73 @@ def by_kernel(
     noisy = labels.copy()
     noisy[wrong] = (cumulated > drawn[:, None]).argmax(axis=1)
     return noisy
+
+
+def resampled(
+    labels: Labels, *, noise_rate: float, n_classes: int, rng: np.random.Generator
+) -> Labels:
+    """Return the labels with exactly ``floor(C N)`` drawn anew from *all* classes, their own too.
+
+    So about ``C / K`` of all labels are drawn anew and stay right.
+
+    Parameters
+    ----------
+    labels, noise_rate, n_classes, rng
+        As for `symmetric`.
+
+    Returns
+    -------
+    Labels
+        A copy, shape (N,).
+
+    Raises
+    ------
+    ValueError
+        If a label, ``noise_rate`` or ``n_classes`` is outside its domain.
+
+    Notes
+    -----
+    Source: WACV paper (RMNW-Net), Section 2: "uniform" noise, under which a label survives with
+    probability ``1 - C + C / K``. The samples are drawn without replacement. Cost O(N).
+
+    Examples
+    --------
+    >>> labels = np.zeros(1000, int)
+    >>> noisy = resampled(labels, noise_rate=0.5, n_classes=2, rng=np.random.default_rng(0))
+    >>> 200 < int(noisy.sum()) < 300  # half of those drawn anew
+    True
+
+    """
+    if n_classes < 2:
+        msg = f"n_classes must be at least 2, got {n_classes}."
+        raise ValueError(msg)
+    drawn = _chosen(labels, noise_rate, n_classes, rng)
+    noisy = labels.copy()
+    noisy[drawn] = rng.integers(n_classes, size=len(drawn))
+    return noisy
+
+
+def class_map(n_classes: int, targets: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return a kernel that moves every class to ``targets`` random other ones, equally likely.
+
+    Source: WACV paper (RMNW-Net), Section 2: "flip" noise with one target, "flip2" with two. The
+    map is drawn once, so that all samples of a run share it.
+
+    Examples
+    --------
+    >>> kernel = class_map(4, 2, np.random.default_rng(0))
+    >>> kernel.sum(axis=1).tolist(), kernel.diagonal().tolist()
+    ([2, 2, 2, 2], [0, 0, 0, 0])
+
+    """
+    if not 1 <= targets < n_classes:
+        msg = f"targets must lie in 1..{n_classes - 1}, got {targets}."
+        raise ValueError(msg)
+    kernel = np.zeros((n_classes, n_classes), dtype=np.int64)
+    for label in range(n_classes):
+        others = np.delete(np.arange(n_classes), label)
+        kernel[label, rng.choice(others, size=targets, replace=False)] = 1
+    return kernel
 
 
 def _chosen(

@@ -10,9 +10,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from experiments.arrays import Data, Samples
-from experiments.noise import TABLE_9, Labels, Stream, by_kernel, generator, symmetric
+from experiments.noise import (
+    TABLE_9,
+    Labels,
+    Stream,
+    by_kernel,
+    class_map,
+    generator,
+    resampled,
+    symmetric,
+)
 from experiments.spec import Run
 from rrm_theory._checks import fraction_of_samples
+
+# Classes that a class may move to.
+FLIP_TARGETS = {"flip": 1, "flip2": 2}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,9 +119,18 @@ def problem(run: Run, data: Data) -> Problem:
 
     def contaminate(labels: Labels, stream: Stream) -> Labels:
         rng = generator(run.seed, stream)
-        if run.noise == "table9":
-            return by_kernel(labels, noise_rate=run.noise_rate, kernel=TABLE_9, rng=rng)
-        return symmetric(labels, noise_rate=run.noise_rate, n_classes=data.n_classes, rng=rng)
+        rate, k = run.noise_rate, data.n_classes
+        if run.noise == "symmetric":
+            return symmetric(labels, noise_rate=rate, n_classes=k, rng=rng)
+        if run.noise == "uniform_or_kept":
+            return resampled(labels, noise_rate=rate, n_classes=k, rng=rng)
+        # Training, validation and test labels move by one map.
+        kernel = (
+            TABLE_9
+            if run.noise == "table9"
+            else class_map(k, FLIP_TARGETS[run.noise], generator(run.seed, Stream.CLASS_MAP))
+        )
+        return by_kernel(labels, noise_rate=rate, kernel=kernel, rng=rng)
 
     noisy = contaminate(given[:n], Stream.TRAIN_NOISE)
     x_test, y_test = data.x_test[: run.test_samples], data.y_test[: run.test_samples]

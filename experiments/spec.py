@@ -30,7 +30,7 @@ DATASETS = (
 MODELS = ("mlp", "cnn", "resnet8", "resnet18", "resnet34")
 OWN_DATA = ".npz"
 OWN_MODEL = ":"
-Noise = Literal["symmetric", "table9"]
+Noise = Literal["symmetric", "table9", "uniform_or_kept", "flip", "flip2"]
 LossName = Literal["cce", "mae", "mse", "gce", "elr"]
 GammaConvention = Literal["eq2", "l1"]
 EpsUnit = Literal["pixel", "normalised"]
@@ -94,7 +94,9 @@ class Run:
     precision: Literal["float32", "bfloat16"] = "float32"  # of the network's products; losses: 32
 
     # Samples. validation = 0 cross-fits the selection over the two halves of the test set.
-    noise: Noise = "symmetric"  # a uniform other class, or by Table 9's kernel
+    # A uniform other class; by Table 9's kernel; a uniform class, which may be its own; one or two
+    # other classes that a class always moves to.
+    noise: Noise = "symmetric"
     validation: float = 0.0  # fraction of the training samples held out, contaminated alike
     train_samples: int | None = None  # use this many only, the first, of which validation is a part
     test_samples: int | None = None  # use this many only, the first

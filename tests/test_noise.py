@@ -1,11 +1,20 @@
-"""ICLR paper, Section 4.2, Table 9: exactly floor(C N) wrong labels, uniform or by a kernel."""
+"""ICLR paper, Section 4.2, Table 9: floor(C N) wrong labels; WACV paper, Section 2: its kinds."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.noise import TABLE_9, Stream, by_kernel, generator, symmetric, torch_seed
+from experiments.noise import (
+    TABLE_9,
+    Stream,
+    by_kernel,
+    class_map,
+    generator,
+    resampled,
+    symmetric,
+    torch_seed,
+)
 
 
 @given(
@@ -131,3 +140,53 @@ def test_a_draw_of_zero_does_not_go_where_the_kernel_is_zero():
 
     noisy = by_kernel(np.zeros(4, int), noise_rate=0.5, kernel=KERNEL, rng=Zeros())
     assert noisy.tolist() == [1, 1, 0, 0]
+
+
+def test_uniform_noise_may_keep_a_label():
+    """40,000 of 80,000 are drawn anew from four classes: a label survives with 1 - C + C / K."""
+    labels = np.ones(80_000, dtype=np.int64)
+    noisy = resampled(labels, noise_rate=0.5, n_classes=4, rng=np.random.default_rng(0))
+    counts = np.bincount(noisy, minlength=4)
+    slack = 5 * (40_000 * 0.25 * 0.75) ** 0.5
+    assert np.abs(counts - [10_000, 50_000, 10_000, 10_000]).max() < slack
+    assert counts[1] != 50_000
+
+
+@given(st.integers(0, 40), st.integers(0, 99), st.integers(0, 10))
+def test_uniform_noise_touches_floor_of_c_n_labels(n, percent, seed):
+    """No more labels differ, and all labels are classes."""
+    labels = np.arange(n) % 3
+    rng = np.random.default_rng(seed)
+    noisy = resampled(labels, noise_rate=percent / 100, n_classes=3, rng=rng)
+    assert int((noisy != labels).sum()) <= percent * n // 100
+    assert ((noisy >= 0) & (noisy < 3)).all()
+
+
+@given(st.integers(2, 6), st.data(), st.integers(0, 10))
+def test_a_class_moves_to_so_many_others(k, data, seed):
+    """Ones and zeros, as many ones a row as asked for, none on the diagonal."""
+    targets = data.draw(st.integers(1, k - 1))
+    kernel = class_map(k, targets, np.random.default_rng(seed))
+    assert set(np.unique(kernel)) <= {0, 1}
+    assert kernel.sum(axis=1).tolist() == [targets] * k
+    assert not kernel.diagonal().any()
+
+
+def test_targets_are_equally_likely():
+    """Class 0 of four, 3,000 maps: each other class a third, within five sigma."""
+    rng = np.random.default_rng(0)
+    counts = sum(class_map(4, 1, rng)[0] for _ in range(3000))
+    assert np.abs(counts[1:] - 1000).max() < 5 * (3000 * (1 / 3) * (2 / 3)) ** 0.5
+
+
+@pytest.mark.parametrize("targets", [0, 3])
+def test_impossible_maps_are_refused(targets):
+    """A class cannot move to none or to itself."""
+    with pytest.raises(ValueError, match=rf"targets must lie in 1..2, got {targets}"):
+        class_map(3, targets, np.random.default_rng(0))
+
+
+def test_one_class_cannot_be_drawn_from():
+    """As for symmetric noise."""
+    with pytest.raises(ValueError, match=r"n_classes must be at least 2, got 1"):
+        resampled(np.zeros(3, int), noise_rate=0.1, n_classes=1, rng=np.random.default_rng(0))

@@ -186,3 +186,26 @@ def test_samples_without_variation_cannot_be_normalised():
     same = replace(DIGITS, x_train=np.ones_like(DIGITS.x_train))
     with pytest.raises(ValueError, match=r"x_train must hold more than one value .* got 1.0 only"):
         problem(RUN, same)
+
+
+@pytest.mark.parametrize(("noise", "targets"), [("flip", 1), ("flip2", 2)])
+def test_training_and_validation_labels_move_by_one_map(noise, targets):
+    """A class moves to the same one or two classes everywhere; another seed has another map."""
+    run = replace(RUN, noise=noise, validation=0.3)
+
+    def moves(p):
+        (fold,) = p.folds
+        pairs = set(zip(DIGITS.y_train[:840].tolist(), p.labels.tolist(), strict=True))
+        held = zip(fold.clean_labels.tolist(), fold.validation_labels.tolist(), strict=True)
+        return {pair for pair in pairs | set(held) if pair[0] != pair[1]}
+
+    found = moves(problem(run, DIGITS))
+    assert len(found) == 10 * targets
+    assert {y for y, _ in found} == set(range(10))
+    assert moves(problem(replace(run, seed=1), DIGITS)) != found
+
+
+def test_uniform_noise_is_named_for_what_it_may_keep():
+    """480 labels are drawn anew, and some of them are their own again."""
+    p = problem(replace(RUN, noise="uniform_or_kept"), DIGITS)
+    assert 0 < p.contaminated.sum() < 480

@@ -104,7 +104,7 @@ def test_the_defaults_are_these():
         ({"reweight_inputs": "perturbed"}, "reweight_inputs='perturbed' needs train_eps > 0"),
         ({"clamp": 1}, "clamp must be true or false, got 1"),
         ({"test_samples": 0}, "test_samples must be a positive integer, got 0"),
-        ({"noise": "flip"}, "noise must be one of symmetric, table9; got 'flip'"),
+        ({"noise": "swap"}, "noise must be one of symmetric, table9, .*, flip2; got 'swap'"),
         ({"seed": -1}, r"seed must lie in \[0, 2\^32\), got -1"),
     ],
 )
