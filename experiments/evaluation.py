@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from experiments.attacks import accumulating, alone, in_evaluation_mode, pgd
 from experiments.augmentation import crop_and_flip
 from experiments.log import Log
-from experiments.losses import PointwiseLoss, Regulariser
+from experiments.losses import PointwiseLoss
+from experiments.method import Method
 from experiments.problem import Problem
 from experiments.spec import TEST_EPS, Run
 from experiments.step import bounds, in_units_of_x, perturbed
@@ -37,7 +38,7 @@ def sample_losses(
     run: Run,
     model: nn.Module,
     loss: PointwiseLoss,
-    extra: Regulariser,
+    method: Method,
     problem: Problem,
     moves: Tensor | None = None,
 ) -> Tensor:
@@ -58,7 +59,7 @@ def sample_losses(
             logits = model(x)
             supervised = loss(logits, labels)
             total = run.weighted_term == "total"
-            parts.append(supervised + extra(logits, index) if total else supervised)
+            parts.append(supervised + method(logits, index) if total else supervised)
     return torch.cat(parts)
 
 

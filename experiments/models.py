@@ -28,10 +28,14 @@ CNN_HIDDEN = 100
 
 
 class MLP(nn.Module):
-    """Fully connected, ReLU, without biases: (B, ...) -> logits (B, K)."""
+    """Fully connected, ReLU, without biases: (B, ...) -> logits (B, K).
 
-    def __init__(self, n_inputs: int, n_classes: int) -> None:
+    ``onednn`` allows oneDNN's own tensors, which are faster and have no second derivative.
+    """
+
+    def __init__(self, n_inputs: int, n_classes: int, *, onednn: bool = True) -> None:
         super().__init__()
+        self.onednn = onednn
         widths = (n_inputs, *MLP_HIDDEN, n_classes)
         self.layers = nn.ModuleList(nn.Linear(a, b, bias=False) for a, b in pairwise(widths))
 
@@ -40,9 +44,15 @@ class MLP(nn.Module):
         x = x.flatten(1)
         # oneDNN's kernels: torch's default BLAS keeps to AVX2 on AMD processors (bench step).
         available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        onednn = available and torch.backends.mkldnn.enabled and x.device.type == "cpu"
-        # oneDNN's tensors are float32, and autocast chooses its kernels by itself.
-        onednn = onednn and x.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+        onednn = (
+            self.onednn
+            and available
+            and bool(torch.backends.mkldnn.enabled)
+            and x.device.type == "cpu"
+            # oneDNN's tensors are float32, and autocast chooses its kernels by itself.
+            and x.dtype == torch.float32
+            and not torch.is_autocast_enabled("cpu")
+        )
         if onednn:
             x = x.to_mkldnn()
         for layer in self.layers[:-1]:
@@ -108,9 +118,7 @@ def build(run: Run, *, shape: tuple[int, ...], n_classes: int, device: str = "cp
         raise ValueError(msg)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(torch_seed(run.seed, Stream.INITIALISATION))
-        model = (
-            imported(run.model) if OWN_MODEL in run.model else _named(run.model, shape, n_classes)
-        )
+        model = imported(run.model) if OWN_MODEL in run.model else _named(run, shape, n_classes)
         if run.initialisation == "glorot":
             for name, parameter in model.named_parameters():
                 if name.endswith("bias"):
@@ -120,10 +128,12 @@ def build(run: Run, *, shape: tuple[int, ...], n_classes: int, device: str = "cp
     return (Autocast(model) if run.precision == "bfloat16" else model).to(device)
 
 
-def _named(name: str, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+def _named(run: Run, shape: tuple[int, ...], n_classes: int) -> nn.Module:
     """Return one of our networks, for samples of the shape."""
+    name = run.model
     if name == "mlp":
-        return MLP(math.prod(shape), n_classes)
+        # Weighting networks differentiate twice.
+        return MLP(math.prod(shape), n_classes, onednn=run.method == "none")
     axes = ("rows", "columns", "channels") if name in RESNETS else ("rows", "columns")
     if len(shape) != len(axes):
         msg = f"model={name!r} is for samples ({', '.join(axes)}), got {shape}."

@@ -45,6 +45,8 @@ class Stream(IntEnum):
     BATCHES = 4
     GLOBAL = 5
     CLASS_MAP = 6
+    META_NOISE = 7
+    META = 8
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:

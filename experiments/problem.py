@@ -43,6 +43,15 @@ class Fold:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Meta:
+    """Samples x (M, ...) with labels (M,) as wrong as the others, and the true ones."""
+
+    x: Tensor
+    labels: Tensor
+    clean_labels: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
     """What the training loop sees.
 
@@ -60,6 +69,8 @@ class Problem:
         training sample is given up and no test label selects its own score.
     ink
         Smallest and largest value, no ink and full ink, in the units of x.
+    meta
+        Samples that neither train nor validate, for a weighting network.
 
     """
 
@@ -71,6 +82,7 @@ class Problem:
     n_classes: int
     shape: tuple[int, ...]
     ink: tuple[float, float]
+    meta: Meta | None = None
 
     def to(self, device: str) -> Problem:
         """Return the samples on a device, where training and evaluation gather them."""
@@ -79,7 +91,8 @@ class Problem:
             for fold in self.folds
         )
         moved = {name: getattr(self, name).to(device) for name in ("x", "labels", "x_eval")}
-        return replace(self, folds=tuple(folds), **moved)
+        meta = self.meta and Meta(**{k: part.to(device) for k, part in vars(self.meta).items()})
+        return replace(self, folds=tuple(folds), meta=meta, **moved)
 
 
 def problem(run: Run, data: Data) -> Problem:
@@ -114,7 +127,14 @@ def problem(run: Run, data: Data) -> Problem:
     if run.validation and not held_out:
         msg = f"validation must hold out a sample of {len(y)}, or be 0; got {run.validation!r}."
         raise ValueError(msg)
-    n = len(y) - held_out
+    n = len(y) - held_out - run.meta_samples
+    if n < 1:
+        msg = (
+            f"validation={run.validation!r} and meta_samples={run.meta_samples} leave none of "
+            f"{len(y)} samples to train on."
+        )
+        raise ValueError(msg)
+    train, meta, validating = np.split(np.arange(len(y)), (n, len(y) - held_out))
     scale = _normalisation(run, x[:n], data.ink)
 
     def contaminate(labels: Labels, stream: Stream) -> Labels:
@@ -132,12 +152,13 @@ def problem(run: Run, data: Data) -> Problem:
         )
         return by_kernel(labels, noise_rate=rate, kernel=kernel, rng=rng)
 
-    noisy = contaminate(given[:n], Stream.TRAIN_NOISE)
+    noisy = contaminate(given[train], Stream.TRAIN_NOISE)
     x_test, y_test = data.x_test[: run.test_samples], data.y_test[: run.test_samples]
     tests = np.arange(len(y_test))
     if held_out:
-        x_eval = np.concatenate((x_test, x[n:]))
-        parts = [(len(tests) + np.arange(held_out), given[n:], y[n:], tests)]
+        x_eval = np.concatenate((x_test, x[validating]))
+        held = len(tests) + np.arange(held_out)
+        parts = [(held, given[validating], y[validating], tests)]
     else:
         x_eval = x_test
         shuffled = generator(run.seed, Stream.TEST_HALVES).permutation(tests)
@@ -162,6 +183,13 @@ def problem(run: Run, data: Data) -> Problem:
         n_classes=data.n_classes,
         shape=data.shape,
         ink=((data.ink[0] - scale[0]) / scale[1], (data.ink[1] - scale[0]) / scale[1]),
+        meta=Meta(
+            x=_to_tensor(x[meta], scale),
+            labels=torch.from_numpy(contaminate(given[meta], Stream.META_NOISE)),
+            clean_labels=torch.from_numpy(y[meta]),
+        )
+        if run.meta_samples
+        else None,
     )
 
 

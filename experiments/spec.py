@@ -31,6 +31,7 @@ MODELS = ("mlp", "cnn", "resnet8", "resnet18", "resnet34")
 OWN_DATA = ".npz"
 OWN_MODEL = ":"
 Noise = Literal["symmetric", "table9", "uniform_or_kept", "flip", "flip2"]
+MethodName = Literal["none", "mw_net", "mnw_net", "rmnw_net"]
 LossName = Literal["cce", "mae", "mse", "gce", "elr"]
 GammaConvention = Literal["eq2", "l1"]
 EpsUnit = Literal["pixel", "normalised"]
@@ -39,7 +40,14 @@ TestAttack = Literal["none", "alone", "accumulating"]
 # Sizes of the attacks on test images in the ICLR paper's Tables 5 and 10, in a run's `eps_unit`.
 TEST_EPS = (0.0, 0.1, 0.25, 0.5, 1.0)
 # Fields that count something, and must be positive where they are given.
-_COUNTS = ("batch_size", "iterations", "epochs_per_iteration", "train_samples", "test_samples")
+_COUNTS = (
+    "batch_size",
+    "iterations",
+    "epochs_per_iteration",
+    "meta_every",
+    "train_samples",
+    "test_samples",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +91,10 @@ class Run:
     epochs_per_iteration: int = 10  # sigma
     reduction: Literal["batch_sum", "batch_mean"] = "batch_sum"  # sum times 1/N, or batch mean
 
+    # What a method adds to the weighted losses, see `experiments.methods`; ELR is a loss, above.
+    method: MethodName = "none"
+    meta_every: int = 1  # steps between two updates of a weighting network
+
     # What the literature leaves unsaid.
     normalisation: Literal["scalar", "unit"] = "scalar"  # (x - mean)/std by two scalars; x/max
     initialisation: Literal["glorot", "torch"] = "glorot"  # Glorot uniform, zero bias; torch's own
@@ -98,7 +110,8 @@ class Run:
     # other classes that a class always moves to.
     noise: Noise = "symmetric"
     validation: float = 0.0  # fraction of the training samples held out, contaminated alike
-    train_samples: int | None = None  # use this many only, the first, of which validation is a part
+    meta_samples: int = 0  # held out for a weighting network, contaminated alike
+    train_samples: int | None = None  # use this many only, the first; others are parts of them
     test_samples: int | None = None  # use this many only, the first
 
     def __post_init__(self) -> None:
@@ -165,6 +178,15 @@ class Run:
             if value is not None and value < 1:
                 msg = f"{name} must be a positive integer, got {value!r}."
                 raise ValueError(msg)
+        if self.meta_samples < 0:
+            msg = f"meta_samples must be at least 0, got {self.meta_samples!r}."
+            raise ValueError(msg)
+        if self.method != "none" and not self.meta_samples:
+            msg = f"method={self.method!r} needs meta_samples > 0, got 0."
+            raise ValueError(msg)
+        if self.method != "none" and self.loss == "elr":
+            msg = f"loss='elr' is a method of its own, got method={self.method!r} beside it."
+            raise ValueError(msg)
         # numpy's seed sequences read larger seeds as two words, the second of which names a stream.
         if not 0 <= self.seed < 2**32:
             msg = f"seed must lie in [0, 2^32), got {self.seed!r}."

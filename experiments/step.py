@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from experiments.attacks import Bounds, fgsm
 from experiments.augmentation import crop_and_flip
-from experiments.losses import PointwiseLoss, Regulariser
+from experiments.losses import PointwiseLoss
+from experiments.method import Method
 from experiments.problem import Problem
 from experiments.spec import Run
 
@@ -40,12 +41,12 @@ class Step:
         problem: Problem,
         model: nn.Module,
         loss: PointwiseLoss,
-        extra: Regulariser,
+        method: Method,
     ) -> None:
         # TensorFloat-32 would round the products of convolutions to ten bits.
         torch.backends.cudnn.allow_tf32 = False
         self.run, self.problem = run, problem
-        self.model, self.loss, self.extra = model, loss, extra
+        self.model, self.loss, self.method = model, loss, method
         self.optimiser = torch.optim.SGD(
             model.parameters(),
             lr=run.learning_rate,
@@ -69,7 +70,8 @@ class Step:
 
     def __call__(self, index: Tensor) -> None:
         """Take a step on the samples ``index``, int64 (B,), on the samples' device."""
-        if not index.is_cuda or len(index) != self.run.batch_size:
+        replayed = index.is_cuda and self.method.replayable
+        if not replayed or len(index) != self.run.batch_size:
             self.take(index)
             return
         if self._graph is None:
@@ -85,10 +87,12 @@ class Step:
         if self.moves is not None:
             x = crop_and_flip(x, self.moves.index_select(0, index), problem.ink[0])
         x = perturbed(run, problem, self.model, self.loss, x, labels)
+        self.method.prepare(index, w, x)
         logits = self.model(x)
         supervised = self.loss(logits, labels)
-        self.extra.record(logits, index)
-        objective = weighted(run, w, supervised, self.extra(logits, index)).sum()
+        self.method.record(logits, index)
+        w = w * self.method.factors(supervised.detach())
+        objective = weighted(run, w, supervised, self.method(logits, index)).sum()
         share = len(problem.labels) if run.reduction == "batch_sum" else len(index)
         self.optimiser.zero_grad()
         torch.autograd.backward(objective / share)
@@ -98,7 +102,7 @@ class Step:
     def _capture(self) -> torch.cuda.CUDAGraph:
         """Return the recorded operations of a step, and leave everything as it was before."""
         tensors = [
-            t for part in (self.model, self.extra) for t in (*part.parameters(), *part.buffers())
+            t for part in (self.model, self.method) for t in (*part.parameters(), *part.buffers())
         ]
         # The graph goes on using the optimiser's tensors: they are put back in place.
         tensors += [one["momentum_buffer"] for one in self.optimiser.state.values()]

@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 WORK = Path("runs")
 DIGEST_BYTES = 32
 # Of checkpoints; raised when they hold something else, so that older ones are not misread.
-FORMAT = 2
+FORMAT = 3
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ import torch
 
 from experiments.evaluation import note_accuracy, sample_losses
 from experiments.log import Clock, Log
-from experiments.losses import pointwise_loss, regulariser
+from experiments.losses import pointwise_loss
+from experiments.methods import method_of
 from experiments.models import build, check_logits
 from experiments.problem import Problem
 from experiments.spec import Run
@@ -71,9 +72,10 @@ def train(
     problem = problem.to(device)
     model = build(run, shape=problem.shape, n_classes=problem.n_classes, device=device)
     check_logits(run, model, problem.x[:2], problem.n_classes)
-    loss, extra = pointwise_loss(run), regulariser(run, n, problem.n_classes).to(device)
-    step, rw = Step(run, problem, model, loss, extra), _reweighter(run, n, device)
-    parts = {"model": model, "optimiser": step.optimiser, "regulariser": extra}
+    loss = pointwise_loss(run)
+    method = method_of(run, problem, model, loss).to(device)
+    step, rw = Step(run, problem, model, loss, method), _reweighter(run, n, device)
+    parts = {"model": model, "optimiser": step.optimiser, "method": method}
     state = State(run, device, parts if rw is None else parts | {"reweighter": rw}, checkpoint)
     log = state.log
 
@@ -97,7 +99,7 @@ def train(
         if rw is not None and (epoch + 1) % run.epochs_per_iteration == 0:
             augmented = run.reweight_inputs == "augmented"
             moves = state.draw_moves(n).to(device) if augmented else None
-            losses = sample_losses(run, model, loss, extra, problem, moves)
+            losses = sample_losses(run, model, loss, method, problem, moves)
             clock.lap("reweighting losses")
             update = rw.update(losses)
             clock.lap("reweighting")

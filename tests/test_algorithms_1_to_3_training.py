@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from experiments import evaluation, state
 from experiments import train as training
 from experiments.data import load
-from experiments.losses import pointwise_loss, regulariser
+from experiments.losses import pointwise_loss
+from experiments.methods import method_of
 from experiments.models import build
 from experiments.noise import Stream, torch_seed
 from experiments.problem import problem
@@ -143,7 +144,8 @@ def test_the_losses_for_reweighting_are_of_what_is_weighted():
     """The supervised term alone, or with ELR's; every sample, in order."""
     run = replace(RRM, loss="elr")
     model = build(run, shape=SAMPLES.shape, n_classes=10)
-    loss, extra = pointwise_loss(run), regulariser(run, 330, 10)
+    loss = pointwise_loss(run)
+    extra = method_of(run, SAMPLES, model, loss)
     index = torch.arange(330)
     with torch.no_grad():
         logits = model(SAMPLES.x)
@@ -181,7 +183,7 @@ def test_elr_s_memory_is_in_the_checkpoint(tmp_path):
     """The buffer travels with the state, one row a training sample."""
     run, checkpoint = replace(RRM, loss="elr"), Checkpoint(tmp_path / "run.checkpoint")
     train(run, SAMPLES, checkpoint=checkpoint, stop=lambda: True)
-    target = checkpoint.load(run.key)["regulariser"]["target"]
+    target = checkpoint.load(run.key)["method"]["target"]
     assert target.shape == (330, 10)
     assert (target.sum(dim=1) > 0).all()
 

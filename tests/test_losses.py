@@ -6,9 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.losses import ELR_CLIP, EarlyLearning, pointwise_loss, regulariser
+from experiments.data import load
+from experiments.losses import pointwise_loss
+from experiments.methods import method_of
+from experiments.methods.early_learning import ELR_CLIP, EarlyLearning
+from experiments.problem import problem
 from experiments.spec import Run
 
+DIGITS = load("digits")
 TASK = {"dataset": "digits", "model": "mlp", "noise_rate": 0.0, "seed": 0}
 # softmax, logarithm and power in float32: a few units of rounding of numbers up to 16.
 TOLERANCE = 16 * 8 * 2.0**-24
@@ -64,6 +69,12 @@ def test_the_clipped_cross_entropy_has_keras_range():
     assert logits.grad[2].abs().min() > 0
 
 
+def method(**choices):
+    """Return the method of a run on the digits."""
+    run = Run(**(TASK | choices))
+    return method_of(run, problem(run, DIGITS), torch.nn.Identity(), pointwise_loss(run))
+
+
 def test_mae_sums_to_a_constant_over_the_labels():
     """The symmetric-loss property: summed over all labels it does not depend on the logits."""
     run = Run(loss="mae", **TASK)
@@ -94,7 +105,7 @@ def test_elr_remembers_distributions():
 
 def test_the_run_says_how_elr_remembers():
     """Decay and strength are the run's."""
-    elr = regulariser(Run(loss="elr", elr_decay=0.25, elr_strength=2.0, **TASK), 3, 2)
+    elr = method(loss="elr", elr_decay=0.25, elr_strength=2.0)
     assert (elr.decay, elr.strength) == (0.25, 2.0)
 
 
@@ -106,10 +117,11 @@ def test_elr_s_logarithm_never_sees_zero():
     assert elr(logits, index).item() >= np.log(ELR_CLIP)
 
 
-def test_only_elr_has_a_regulariser():
-    """For the other losses the extra term is 0 and remembers nothing."""
-    none = regulariser(Run(loss="mae", **TASK), 3, 2)
+def test_only_elr_has_a_term():
+    """For the other losses it is 0, every factor is 1, and nothing is remembered."""
+    none = method(loss="mae")
     none.record(torch.zeros(1, 2), torch.tensor([0]))
     assert none(torch.zeros(1, 2), torch.tensor([0])).tolist() == 0.0
+    assert none.factors(torch.tensor([0.5, 9.0])).tolist() == [1.0, 1.0]
     assert not none.state_dict()
-    assert set(regulariser(Run(loss="elr", **TASK), 3, 2).state_dict()) == {"target"}
+    assert set(method(loss="elr").state_dict()) == {"target"}

@@ -28,11 +28,15 @@ def test_every_choice_changes_the_key():
         "train_samples": 10, "cap": 2.0, "reweight_inputs": "perturbed", "train_eps": 1.0,
         "eps_unit": "normalised", "clamp": True, "test_attack": "alone", "precision": "bfloat16",
         "noise": "table9", "test_samples": 10, "momentum": 0.9, "weight_decay": 1e-4,
-        "augment": "crop_and_flip",
+        "augment": "crop_and_flip", "method": "mw_net", "meta_every": 2, "meta_samples": 7,
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(Run)}
     # These are choices only beside another.
-    beside = {"cap": {"penalty": 2.0}, "reweight_inputs": {"train_eps": 2.0}}
+    beside = {
+        "cap": {"penalty": 2.0},
+        "reweight_inputs": {"train_eps": 2.0},
+        "method": {"meta_samples": 8},
+    }
     runs = [replace(RUN, **beside.get(name, {}), **{name: other[name]}) for name in other]
     runs += [RUN, *(replace(RUN, **changes) for changes in beside.values())]
     assert len({run.key for run in runs}) == len(runs)
@@ -64,6 +68,7 @@ def test_the_defaults_are_these():
         "train_eps": 0.0, "eps_unit": "pixel", "clamp": False, "test_attack": "none",
         "precision": "float32", "noise": "symmetric", "test_samples": None,
         "momentum": 0.0, "weight_decay": 0.0, "augment": "none",
+        "method": "none", "meta_every": 1, "meta_samples": 0,
     }  # fmt: skip
 
 
@@ -74,6 +79,14 @@ def test_the_defaults_are_these():
         ({"dataset": 3}, "dataset must be a name, got 3"),
         ({"model": "vgg"}, "model must be one of mlp, .*, or package.module:name; got 'vgg'"),
         ({"model": "nets:Net"}, "initialisation must be 'torch' with model='nets:Net'.*'glorot'"),
+        ({"method": "mw_net"}, "method='mw_net' needs meta_samples > 0, got 0"),
+        ({"meta_samples": -1}, "meta_samples must be at least 0, got -1"),
+        ({"meta_every": 0}, "meta_every must be a positive integer, got 0"),
+        ({"method": "l2rw"}, "method must be one of none, mw_net, mnw_net, rmnw_net; got 'l2rw'"),
+        (
+            {"method": "mw_net", "meta_samples": 8, "loss": "elr"},
+            "loss='elr' is a method of its own, got method='mw_net' beside it",
+        ),
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1.0\), got 1.0"),
         ({"weight_decay": -1.0}, "weight_decay must be finite and at least 0, got -1.0"),
         ({"reweight_inputs": "augmented"}, "reweight_inputs='augmented' needs augment='crop_and"),

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from experiments.data import load
-from experiments.losses import pointwise_loss, regulariser
+from experiments.losses import pointwise_loss
+from experiments.methods import method_of
 from experiments.models import build
 from experiments.problem import problem
 from experiments.spec import Run
@@ -36,8 +37,9 @@ def step_on(device, run=RUN):
     """Return a step of a fresh network."""
     samples = SAMPLES.to(device)
     model = build(run, shape=samples.shape, n_classes=10).to(device)
-    extra = regulariser(run, len(samples.labels), 10).to(device)
-    return Step(run, samples, model, pointwise_loss(run), extra)
+    loss = pointwise_loss(run)
+    method = method_of(run, samples, model, loss).to(device)
+    return Step(run, samples, model, loss, method)
 
 
 def test_sizes_are_in_the_run_s_unit():
@@ -86,7 +88,7 @@ def test_a_captured_step_is_the_step(loss):
     for a, b in zip(captured.model.parameters(), launched.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(captured.objective, launched.objective, rtol=1e-3, atol=1e-4)
-    for a, b in zip(captured.extra.buffers(), launched.extra.buffers(), strict=True):
+    for a, b in zip(captured.method.buffers(), launched.method.buffers(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 

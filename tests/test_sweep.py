@@ -21,7 +21,7 @@ from experiments.problem import problem
 from experiments.spec import Run
 from experiments.store import Store
 from experiments.sweep import sweep
-from experiments.train import train
+from experiments.train import train, trajectory
 from rrm_theory._files import UnwritableError
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +61,9 @@ def directly(run):
     """Return the run's result from an uninterrupted call of the training loop."""
     data = load(run.dataset)
     samples = problem(run, data)
-    return without_clock(result(run, data, samples, train(run, samples), {}))
+    log = train(run, samples)
+    path = trajectory(run, log, samples) if run.reweights else None
+    return without_clock(result(run, data, samples, log, {}, path))
 
 
 def test_results_are_those_of_the_loop_and_are_not_made_twice(tmp_path):

@@ -18,7 +18,8 @@ from experiments import state as keeping
 from experiments.__main__ import main
 from experiments.arrays import own
 from experiments.catalogue import TABLES
-from experiments.losses import Regulariser, pointwise_loss
+from experiments.losses import pointwise_loss
+from experiments.method import Method
 from experiments.models import build
 from experiments.problem import problem
 from experiments.report import report, rows, sections, verdict
@@ -263,7 +264,7 @@ def test_a_step_is_nesterov_s_with_decay(samples):
     run = replace(RUN, augment="none", reweight_inputs="clean", model="mlp")
     samples = replace(samples, x=samples.x.double())
     model = build(run, shape=samples.shape, n_classes=3).double()
-    step = Step(run, samples, model, pointwise_loss(run), Regulariser())
+    step = Step(run, samples, model, pointwise_loss(run), Method())
     theta = [parameter.detach().clone() for parameter in model.parameters()]
     velocity = [torch.zeros_like(parameter) for parameter in theta]
     reference = build(run, shape=samples.shape, n_classes=3).double()
@@ -314,9 +315,9 @@ def test_the_network_is_asked_in_evaluation_mode(samples):
 
     run = replace(RUN, reweight_inputs="clean")
     model = build(run, shape=samples.shape, n_classes=3)
-    step = Step(run, samples, model, pointwise_loss(run), Regulariser())
+    step = Step(run, samples, model, pointwise_loss(run), Method())
     before = model.stem_norm.running_mean.clone()
-    losses = sample_losses(run, model, step.loss, step.extra, samples)
+    losses = sample_losses(run, model, step.loss, step.method, samples)
     from experiments.evaluation import note_accuracy
 
     note_accuracy(Log(), run, model, step.loss, samples)

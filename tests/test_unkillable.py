@@ -131,7 +131,7 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path, caplog):
     checkpoint = Checkpoint(tmp_path / "run.checkpoint")
     checkpoint.save({"key": RUN.key, "format": 1, "epoch": 1})
     assert same(train(RUN, SAMPLES, checkpoint=checkpoint), train(RUN, SAMPLES))
-    assert f"refused the checkpoint {checkpoint.path}: its format is not 2" in caplog.text
+    assert f"refused the checkpoint {checkpoint.path}: its format is not 3" in caplog.text
 
 
 def test_the_result_says_on_which_devices_a_run_was(tmp_path):

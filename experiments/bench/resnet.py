@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments.bench.reweight import target, timed
 from experiments.catalogue import TABLES
-from experiments.losses import Regulariser, pointwise_loss
+from experiments.losses import pointwise_loss
+from experiments.method import Method
 from experiments.models import build
 from experiments.problem import Problem
 from experiments.spec import Run
@@ -79,7 +80,7 @@ def _step(run: Run, device: str) -> tuple[Step, torch.Tensor]:
         ink=(-1.9, 2.1),
     ).to(device)
     model = build(run, shape=samples.shape, n_classes=10, device=device)
-    step = Step(run, samples, model, pointwise_loss(run), Regulariser())
+    step = Step(run, samples, model, pointwise_loss(run), Method())
     return step, torch.randperm(SAMPLES, generator=rng)[: run.batch_size].to(device)
 
 

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from experiments.bench.reweight import target, timed
 from experiments.catalogue import TABLES
-from experiments.losses import Regulariser, pointwise_loss
+from experiments.losses import pointwise_loss
+from experiments.method import Method
 from experiments.models import CNN_CHANNELS, CNN_HIDDEN, build, has_bfloat16
 from experiments.problem import Problem
 from experiments.spec import Run
@@ -83,7 +84,7 @@ def _samples(device: str, dtype: torch.dtype = torch.float32) -> Problem:
 def _our_epochs(run: Run, samples: Problem) -> Callable[[], object]:
     """Return a call that trains an epoch as `experiments.train` does."""
     model = build(run, shape=(28, 28), n_classes=10, device=samples.x.device.type)
-    step = Step(run, samples, model, pointwise_loss(run), Regulariser())
+    step = Step(run, samples, model, pointwise_loss(run), Method())
     drawing = torch.Generator().manual_seed(0)
 
     def epoch() -> None:
@@ -157,7 +158,7 @@ def _difference(run: Run, device: str) -> float:
     samples = _samples(device, torch.float64)
     ours, usual = build(run, shape=(28, 28), n_classes=10), _usual_model(run)
     ours, usual = ours.double().to(device), usual.double().to(device)
-    step = Step(run, samples, ours, pointwise_loss(run), Regulariser())
+    step = Step(run, samples, ours, pointwise_loss(run), Method())
     optimiser = torch.optim.SGD(usual.parameters(), lr=run.learning_rate)
     for index in _batches(run, device):
         step(index)

@@ -1,0 +1,34 @@
+"""What a method adds to training by weighted losses: hooks around a step, all of them empty here.
+
+A step goes down on ``sum_batch weight_i factor_i J_i + term_i``. The weight is RRM's, or 1; the
+factor and the term are the method's. So RRM wraps every method, and no method has a loop of its
+own. A method is a module: what it remembers are buffers, parameters or its extra state, and so part
+of every checkpoint.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Method(torch.nn.Module):
+    """Training by weighted losses, and nothing else."""
+
+    # Whether a step's operations are the same every time, so that a GPU can replay them.
+    replayable = True
+
+    def prepare(self, index: Tensor, weight: Tensor, x: Tensor) -> None:
+        """Do what comes before a step on the samples ``index``, (B,), with these weights and x."""
+
+    def factors(self, losses: Tensor) -> Tensor:
+        """Return what multiplies the supervised losses (B,), without gradient; here 1."""
+        return torch.ones_like(losses)
+
+    def record(self, logits: Tensor, index: Tensor) -> None:
+        """Remember what the model says of the samples ``index``, before their terms are asked."""
+
+    def forward(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Return the term of the samples ``index``, shape (B,) or a scalar 0."""
+        del index
+        return logits.new_zeros(())

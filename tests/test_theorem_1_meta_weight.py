@@ -1,0 +1,305 @@
+"""WACV paper, Section 3, Theorem 1, in the running code: MW-Net*, MNW-Net, RMNW-Net."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from experiments import state as keeping
+from experiments.catalogue import CIFAR_BASE
+from experiments.data import load
+from experiments.losses import pointwise_loss
+from experiments.method import Method
+from experiments.methods import METHODS, meta_weight, method_of
+from experiments.methods.meta_weight import MetaWeight, absolute, cross_entropy
+from experiments.models import build
+from experiments.problem import problem
+from experiments.spec import Run
+from experiments.step import Step
+from experiments.store import Checkpoint
+from experiments.train import train, trajectory
+
+RUN = Run(
+    dataset="digits",
+    model="cnn",
+    loss="cce",
+    noise_rate=0.4,
+    seed=0,
+    noise="uniform_or_kept",
+    method="rmnw_net",
+    meta_samples=60,
+    learning_rate=0.5,
+    batch_size=50,
+    reduction="batch_mean",
+    iterations=2,
+    epochs_per_iteration=2,
+    train_samples=360,
+    test_samples=60,
+)
+DIGITS = load("digits")
+SAMPLES = problem(RUN, DIGITS)
+# In float64 sums of a few thousand products agree to this.
+TOLERANCE = {"rtol": 1e-9, "atol": 1e-13}
+
+
+def in_float64(run):
+    """Return the samples and a step of the run in float64."""
+    samples = problem(run, DIGITS)
+    samples = replace(
+        samples, x=samples.x.double(), meta=replace(samples.meta, x=samples.meta.x.double())
+    )
+    model = build(run, shape=samples.shape, n_classes=10).double()
+    loss = pointwise_loss(run)
+    step = Step(run, samples, model, loss, method_of(run, samples, model, loss).double())
+    step.weight = step.weight.double()
+    return samples, step
+
+
+def expected_and_clean(run):
+    """Return E[meta-gradient] under uniform noise of the held-out labels, and the one without.
+
+    Taken in the loop, before its third step. The gradient is a mean over samples, so the ten
+    shifts of all labels enumerate what every label can become.
+    """
+    seen = {}
+    ordinary = MetaWeight.meta_gradient
+
+    def hooked(self, x, labels, weight, meta_x, meta_labels):
+        found = ordinary(self, x, labels, weight, meta_x, meta_labels)
+        clean = self.problem.meta.clean_labels[: len(meta_labels)]
+        held_out = self.problem.meta.x[: len(meta_labels)]
+        shifted = [
+            torch.cat([part.flatten() for part in ordinary(self, x, labels, weight, held_out, y)])
+            for y in ((clean + shift) % 10 for shift in range(10))
+        ]
+        eta = run.noise_rate
+        seen["clean"] = shifted[0]
+        seen["expected"] = (1 - eta) * shifted[0] + eta * sum(shifted) / 10
+        return found
+
+    _, step = in_float64(run)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(MetaWeight, "meta_gradient", hooked)
+        for index in torch.arange(150).split(50):
+            step(index)
+    return seen["expected"], seen["clean"]
+
+
+def test_uniform_noise_only_shrinks_rmnw_s_meta_gradient():
+    """By 1 - eta = 0.6, in the loop, wherever it has come to."""
+    expected, clean = expected_and_clean(RUN)
+    assert clean.abs().max() > 1e-6
+    torch.testing.assert_close(expected, 0.6 * clean, **TOLERANCE)
+
+
+def test_uniform_noise_turns_mnw_s_meta_gradient():
+    """Cross-entropy is not symmetric: no multiple of the clean one is it, far beyond rounding."""
+    expected, clean = expected_and_clean(replace(RUN, method="mnw_net"))
+    factor = (expected @ clean) / (clean @ clean)
+    assert (expected - factor * clean).norm() > 0.01 * expected.norm()
+
+
+def test_the_meta_gradient_is_the_derivative_after_a_trial_step():
+    """Central differences in Theta of the held-out loss after a literal step, RRM's weights in it.
+
+    The error is of second order in the step 1e-5, and of rounding 1e-16 over it.
+    """
+    for run in (RUN, replace(RUN, method="mnw_net", reduction="batch_sum", learning_rate=20.0)):
+        samples, step = in_float64(run)
+        method, (model,) = step.method, step.method._model
+        index = torch.arange(50)
+        x, labels = samples.x[index], samples.labels[index]
+        weight = torch.linspace(0, 2, 50, dtype=torch.float64)
+        held_out = samples.meta.x[:20], samples.meta.labels[:20]
+
+        def after_a_step(method=method, model=model, run=run, batch=(x, labels, weight),
+                         held_out=held_out):  # fmt: skip
+            x, labels, weight = batch
+            twin = build(run, shape=x.shape[1:], n_classes=10).double()
+            twin.load_state_dict(model.state_dict())
+            losses = F.cross_entropy(twin(x), labels, reduction="none")
+            factors = method.net(losses.detach()[:, None])[:, 0].detach()
+            share = 300 if run.reduction == "batch_sum" else len(x)
+            gradients = torch.autograd.grad(
+                (weight * factors * losses).sum() / share, list(twin.parameters())
+            )
+            with torch.no_grad():
+                for parameter, gradient in zip(twin.parameters(), gradients, strict=True):
+                    parameter -= run.learning_rate * gradient
+                p = twin(held_out[0]).softmax(1)
+                y = F.one_hot(held_out[1], 10)
+                if run.method == "rmnw_net":
+                    return float((p - y).abs().sum(1).mean())
+                return float(-(p * y).sum(1).log().mean())
+
+        found = method.meta_gradient(x, labels, weight, *held_out)
+        for parameter, part in zip(method.net.parameters(), found, strict=True):
+            flat = parameter.detach().view(-1)
+            for k in (0, len(flat) // 2):
+                at = float(flat[k])
+                values = []
+                for move in (1e-5, -1e-5):
+                    flat[k] = at + move
+                    values.append(after_a_step())
+                flat[k] = at
+                slope = (values[0] - values[1]) / 2e-5
+                assert float(part.view(-1)[k]) == pytest.approx(slope, rel=1e-4, abs=1e-9)
+
+
+def test_losses_of_the_held_out_samples():
+    """||p - onehot||_1 and -log p, by hand: p = (1/4, 3/4)."""
+    logits = torch.tensor([[0.0, np.log(3.0)]])
+    assert absolute(logits, torch.tensor([0])).item() == pytest.approx(1.5)
+    assert cross_entropy(logits, torch.tensor([1])).item() == pytest.approx(np.log(4 / 3))
+
+
+def test_held_out_samples_do_not_train():
+    """300 train, 60 are held out, none is both; their labels are as wrong, by their own draw."""
+    assert (len(SAMPLES.labels), len(SAMPLES.meta.labels)) == (300, 60)
+    train = {image.numpy().tobytes() for image in SAMPLES.x}
+    assert not train & {image.numpy().tobytes() for image in SAMPLES.meta.x}
+    assert (SAMPLES.meta.clean_labels.numpy() == DIGITS.y_train[300:360]).all()
+    assert 0 < (SAMPLES.meta.labels != SAMPLES.meta.clean_labels).sum() <= 24
+    validated = problem(replace(RUN, validation=0.1), DIGITS)
+    assert (len(validated.labels), len(validated.meta.labels)) == (264, 60)
+    assert (validated.folds[0].clean_labels.numpy() == DIGITS.y_train[324:360]).all()
+    with pytest.raises(ValueError, match=r"meta_samples=360 leave none of 360 samples to train on"):
+        problem(replace(RUN, meta_samples=360), DIGITS)
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "labels"),
+    [
+        ("mw_net", cross_entropy, "clean_labels"),
+        ("mnw_net", cross_entropy, "labels"),
+        ("rmnw_net", absolute, "labels"),
+    ],
+)
+def test_the_three_differ_in_labels_and_loss(name, loss, labels):
+    """MW-Net* alone sees true labels; RMNW-Net alone has the robust loss."""
+    method = method_of(replace(RUN, method=name), SAMPLES, nn.Identity(), pointwise_loss(RUN))
+    assert method.meta_loss is loss
+    assert torch.equal(method.meta_labels, getattr(SAMPLES.meta, labels))
+    sizes = [tuple(parameter.shape) for parameter in method.net.parameters()]
+    assert sizes == [(100, 1), (100,), (1, 100), (1,)]
+
+
+def test_a_step_weighs_every_loss_by_rrm_s_weight_and_the_factor():
+    """The objective, recomputed from the network and V as they were when it was taken."""
+    _, step = in_float64(replace(RUN, meta_every=2))
+    step.weight[:25] = 0.0
+    with torch.no_grad():
+        losses = step.loss(step.model(step.problem.x[:50]), step.problem.labels[:50])
+    factors = step.method.factors(losses)
+    # Of meta_every = 2 the first step is without an update of V.
+    step(torch.arange(50))
+    torch.testing.assert_close(
+        step.objective.double(), (factors * losses)[25:].sum(), rtol=1e-6, atol=0
+    )
+
+
+def test_the_weighting_network_is_updated_every_so_often(monkeypatch):
+    """Before steps 3 and 6 of 6."""
+    count = []
+    ordinary = MetaWeight.meta_gradient
+    monkeypatch.setattr(
+        MetaWeight,
+        "meta_gradient",
+        lambda self, *a: (count.append(self.steps), ordinary(self, *a))[1],
+    )
+    run = replace(RUN, meta_every=3, iterations=1, epochs_per_iteration=1)
+    train(run, SAMPLES)
+    assert count == [3, 6]
+
+
+def test_factors_of_zero_for_all_become_one():
+    """A sigmoid that has gone to zero would end all learning, its own included."""
+    method = method_of(RUN, SAMPLES, nn.Identity(), pointwise_loss(RUN))
+    with torch.no_grad():
+        method.net[2].bias.fill_(-1e4)
+    assert method.factors(torch.tensor([0.1, 3.0])).tolist() == [1.0, 1.0]
+
+
+def test_a_trial_step_leaves_running_averages_alone():
+    """Only the real step moves them, once."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(256, size=(360, 8, 8, 3)).astype(np.uint8)
+    data = replace(DIGITS, x_train=x, x_test=x[:60], y_train=DIGITS.y_train[:360],
+                   y_test=DIGITS.y_train[:60])  # fmt: skip
+    run = replace(RUN, model="resnet8", initialisation="torch")
+    samples = problem(run, data)
+    model = build(run, shape=samples.shape, n_classes=10)
+    step = Step(
+        run,
+        samples,
+        model,
+        pointwise_loss(run),
+        method_of(run, samples, model, pointwise_loss(run)),
+    )
+    step(torch.arange(50))
+    assert int(model.stem_norm.num_batches_tracked) == 1
+
+
+@pytest.mark.parametrize("saves", [1, 6, 7, 13])
+def test_a_killed_run_ends_the_same(saves, tmp_path, monkeypatch):
+    """V, its optimiser and what it draws are in the checkpoint; RRM around it."""
+    run = replace(RUN, contamination=0.3)
+    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
+    checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
+    ordinary = Checkpoint.save
+
+    class Killed(Exception):
+        """What stands in for a kill."""
+
+    def save(self, state):
+        nonlocal count
+        ordinary(self, state)
+        count += 1
+        if count == saves:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "save", save)
+        with pytest.raises(Killed):
+            train(run, SAMPLES, checkpoint=checkpoint)
+    resumed, whole = train(run, SAMPLES, checkpoint=checkpoint), train(run, SAMPLES)
+    assert resumed.test_correct == whole.test_correct
+    assert [one["threshold"] for one in resumed.reweightings] == [
+        one["threshold"] for one in whole.reweightings
+    ]
+    assert np.array_equal(
+        trajectory(run, resumed, SAMPLES).scaled_weights(),
+        trajectory(run, whole, SAMPLES).scaled_weights(),
+    )
+
+
+def test_the_perceptron_takes_second_derivatives_too():
+    """Its usual kernels have none; for the trial step it takes others."""
+    run = replace(RUN, model="mlp", iterations=1, epochs_per_iteration=1)
+    assert train(run, SAMPLES).test_correct
+
+
+def test_a_method_of_one_s_own_is_one_class(monkeypatch):
+    """A toy that drops the larger half of a batch's losses: named, it trains, and RRM wraps it."""
+
+    class SmallLoss(Method):
+        """Keep the smaller half."""
+
+        def factors(self, losses):
+            return (losses <= losses.median()).to(losses.dtype)
+
+    monkeypatch.setitem(METHODS, "rmnw_net", lambda *_: SmallLoss())
+    assert (
+        train(RUN, SAMPLES).test_correct
+        != train(replace(RUN, contamination=0.3), SAMPLES).test_correct
+    )
+
+
+def test_other_methods_of_the_table_hold_nothing_out():
+    """Without a weighting network there are no such samples, and nobody asks for them."""
+    assert problem(replace(RUN, method="none", meta_samples=0), DIGITS).meta is None
+    assert CIFAR_BASE.meta_samples == 0
+    assert meta_weight.HIDDEN == 100
