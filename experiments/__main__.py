@@ -201,10 +201,10 @@ def _chosen(run: Run, options: argparse.Namespace) -> bool:
     return all(getattr(run, name) == value for name, value in options.only)
 
 
-def _changes(options: argparse.Namespace) -> dict[str, Any]:
+def _changes(options: argparse.Namespace, chosen: Table) -> dict[str, Any]:
     """Return the settings of --set; refuse those that say which cell a run belongs to."""
     changes = dict(options.set)
-    for name in ("seed", "noise_rate", "loss"):
+    for name in chosen.fixed:
         if name in changes:
             msg = f"--set {name}={changes[name]!r} would make one cell another; use --only."
             raise ValueError(msg)
@@ -247,7 +247,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     preset = _known(options.preset or chosen.presets[0], chosen.presets, "preset")
     scale = _known(options.scale or chosen.scales[0], chosen.scales, "scale")
     part, parts = options.shard
-    changes = _changes(options)
+    changes = _changes(options, table(options.table))
     runs = [
         replace(run, **changes)
         for run in chosen.runs(preset=preset, scale=scale, seeds=options.seeds)
@@ -378,7 +378,7 @@ def _weights(
 
 def _selection(options: argparse.Namespace) -> dict[str, Callable[[Run], Any]]:
     """Return what --only keeps and what --set changes."""
-    changes = _changes(options)
+    changes = _changes(options, table(options.table))
     return {
         "keep": lambda run: _chosen(run, options),
         "change": lambda run: replace(run, **changes),
@@ -388,6 +388,7 @@ def _selection(options: argparse.Namespace) -> dict[str, Callable[[Run], Any]]:
 def _bench(options: argparse.Namespace, console: Console) -> int:
     """Run benchmarks, print them and store their JSON."""
     torch.set_num_threads(THREADS)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = options.results / "bench"
     prepare_folder(folder)
     for name in options.suite:
@@ -398,7 +399,7 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
         print_benchmark(name, outcome, console)
         write_atomically(
             folder / f"{name}.json",
-            one_line_per_key(outcome | {"environment": environment()}).encode(),
+            one_line_per_key(outcome | {"environment": environment(device)}).encode(),
         )
     console.print(f"Results: {folder}", soft_wrap=True, markup=False)
     return 0

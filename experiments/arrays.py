@@ -102,74 +102,20 @@ class Data:
 
 
 def read(path: Path, required: tuple[str, ...] = ARRAYS) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an npz file, or raise a ValueError that names the file."""
+    """Return the arrays of an npz file, or raise a ValueError that names the file and the array."""
+    arrays: dict[str, NDArray[Any]] = {}
+    key = None
     try:
         # numpy leaves a damaged file open if it opened it itself.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
-        msg = f"{path} is no npz file, or damaged: {error}."
+            for key in file.files:
+                arrays[key] = np.asarray(file[key])
+    except (OSError, ValueError, EOFError, TypeError, BadZipFile, zlib.error) as error:
+        where = "" if key is None else f" (array {key})"
+        msg = f"{path} is no npz file of numbers, or damaged{where}: {error}."
         raise ValueError(msg) from error
     for key in required:
         if key not in arrays:
             msg = f"{path} must hold the array {key}, got {', '.join(arrays)}."
             raise ValueError(msg)
     return arrays
-
-
-def own(name: str) -> Data:
-    """Return a user's data: ``x_train``, ``y_train``, ``x_test``, ``y_test`` of an npz file.
-
-    With ``y_clean``, the right labels of the training samples, ``y_train`` are the labels that are
-    trained on; without, they are taken for right. As many classes as the largest label says.
-
-    Raises
-    ------
-    ValueError
-        If the file is damaged, lacks an array, or an array does not fit; the message names both.
-    FileNotFoundError
-        If there is no such file.
-
-    """
-    path = Path(name)
-    if not path.is_file():
-        msg = f"there is no data file {path}."
-        raise FileNotFoundError(msg)
-    arrays = read(path)
-    given = {key: arrays[key] for key in ("y_train", "y_test", "y_clean") if key in arrays}
-    for key, y in given.items():
-        if y.ndim != 1 or y.dtype.kind not in "iu" or not y.size or y.min() < 0:
-            least = f", smallest {y.min()}" if y.size and y.dtype.kind in "iu" else ""
-            msg = (
-                f"{path}: {key} must be one-dimensional integers from 0, "
-                f"got {y.dtype} {y.shape}{least}."
-            )
-            raise ValueError(msg)
-    if "y_clean" in given and given["y_clean"].shape != given["y_train"].shape:
-        msg = (
-            f"{path}: y_clean must have the length of y_train, {len(given['y_train'])}; "
-            f"got {len(given['y_clean'])}."
-        )
-        raise ValueError(msg)
-    labels = {key: y.astype(np.int64) for key, y in given.items()}
-    x = arrays["x_train"]
-    if x.dtype == np.uint8:
-        ink = (0.0, 255.0)
-    elif x.dtype.kind == "f" and x.size:
-        ink = (float(x.min()), float(x.max()))
-    else:
-        ink = (0.0, 0.0)  # refused below, with the array's name
-    try:
-        return Data(
-            name=name,
-            x_train=x,
-            y_train=labels.get("y_clean", labels["y_train"]),
-            x_test=arrays["x_test"],
-            y_test=labels["y_test"],
-            n_classes=1 + max(int(y.max()) for y in labels.values()),
-            ink=ink,
-            y_given=labels["y_train"] if "y_clean" in labels else None,
-        )
-    except ValueError as error:
-        msg = f"{path}: {error}"
-        raise ValueError(msg) from error

@@ -11,8 +11,9 @@ from functools import cache, partial
 
 import numpy as np
 
-from experiments.arrays import Data, own
+from experiments.arrays import Data
 from experiments.cifar import HUMAN_NOISE_RATES, cifar10, cifar10n
+from experiments.own import own_data
 from experiments.sources import images
 from experiments.spec import OWN_DATA
 
@@ -38,7 +39,7 @@ def load(name: str) -> Data:
 
     """
     if name.endswith(OWN_DATA):
-        return own(name)
+        return own_data(name)
     if name not in DATASETS:
         msg = f"unknown data set {name!r}; known: {', '.join(DATASETS)}, or a file *{OWN_DATA}."
         raise ValueError(msg)

@@ -10,15 +10,14 @@ train, bench step). Residual networks are in `experiments.resnet`.
 from __future__ import annotations
 
 import math
-from importlib import import_module
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from experiments.attacks import in_evaluation_mode
 from experiments.noise import Stream, torch_seed
+from experiments.own import own_network
 from experiments.resnet import RESNETS, ResNet
 from experiments.spec import OWN_MODEL, Run
 
@@ -108,24 +107,33 @@ def build(run: Run, *, shape: tuple[int, ...], n_classes: int, device: str = "cp
     Raises
     ------
     ValueError
-        If the network is not made for samples of this shape; if an import path leads to nothing
-        that returns a module; or if the run asks for bfloat16 and the device has no instructions
+        If the network is not made for samples of this shape, or a user's does not do what one
+        must (`own.own_network`); or if the run asks for bfloat16 and the device has no instructions
         for it: emulated, it is many times slower than float32.
 
     """
     if run.precision == "bfloat16" and not has_bfloat16(device):
         msg = f"precision='bfloat16' is emulated on this {device}; use 'float32'."
         raise ValueError(msg)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_seed(run.seed, Stream.INITIALISATION))
-        model = imported(run.model) if OWN_MODEL in run.model else _named(run, shape, n_classes)
-        if run.initialisation == "glorot":
-            for name, parameter in model.named_parameters():
-                if name.endswith("bias"):
-                    nn.init.zeros_(parameter)
-                elif parameter.ndim > 1:  # the factors of a batch norm stay 1
-                    nn.init.xavier_uniform_(parameter)
+    seed = torch_seed(run.seed, Stream.INITIALISATION)
+    if OWN_MODEL in run.model:
+        model = own_network(run.model, shape, n_classes, seed)
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = _named(run, shape, n_classes)
+            if run.initialisation == "glorot":
+                _glorot(model)
     return (Autocast(model) if run.precision == "bfloat16" else model).to(device)
+
+
+def _glorot(model: nn.Module) -> None:
+    """Draw weights as Glorot does, uniform, and set biases to zero."""
+    for name, parameter in model.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)
+        elif parameter.ndim > 1:  # the factors of a batch norm stay 1
+            nn.init.xavier_uniform_(parameter)
 
 
 def _named(run: Run, shape: tuple[int, ...], n_classes: int) -> nn.Module:
@@ -139,34 +147,6 @@ def _named(run: Run, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         msg = f"model={name!r} is for samples ({', '.join(axes)}), got {shape}."
         raise ValueError(msg)
     return ResNet(name, shape, n_classes) if name in RESNETS else CNN(shape, n_classes)
-
-
-def imported(path: str) -> nn.Module:
-    """Return what the callable at "package.module:name" returns, or a ValueError: no network."""
-    module, _, name = path.partition(OWN_MODEL)
-    try:
-        network = getattr(import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        msg = (
-            f"model={path!r} must be package.module{OWN_MODEL}name of a class or function that "
-            f"returns a torch.nn.Module when called without arguments; got {error!r}."
-        )
-        raise ValueError(msg) from error
-    if not isinstance(network, nn.Module):
-        msg = f"model={path!r} must return a torch.nn.Module, got {type(network).__name__}."
-        raise ValueError(msg)
-    return network
-
-
-@torch.no_grad()
-def check_logits(run: Run, model: nn.Module, x: Tensor, n_classes: int) -> None:
-    """Raise a ValueError unless the network answers samples (B, ...) with logits (B, K)."""
-    with in_evaluation_mode(model):
-        logits = model(x)
-    shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    if shape != (len(x), n_classes):
-        msg = f"model={run.model!r} must answer with logits {(len(x), n_classes)}, got {shape}."
-        raise ValueError(msg)
 
 
 def has_bfloat16(device: str) -> bool:

@@ -97,6 +97,7 @@ def result(
         "validation_correct": log.validation_correct,
         "clean_validation_correct": log.clean_validation_correct,
         "data_sha256": data.sha256,
+        "origin": problem.origin,
         "devices": log.devices,
         "environment": made_by,
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from experiments.noise import (
     resampled,
     symmetric,
 )
+from experiments.own import origin
 from experiments.spec import Run
 from rrm_theory._checks import fraction_of_samples
 
@@ -71,6 +72,8 @@ class Problem:
         Smallest and largest value, no ink and full ink, in the units of x.
     meta
         Samples that neither train nor validate, for a weighting network.
+    origin
+        Digests of what of a user's the run is made of, see `experiments.own`.
 
     """
 
@@ -83,6 +86,7 @@ class Problem:
     shape: tuple[int, ...]
     ink: tuple[float, float]
     meta: Meta | None = None
+    origin: dict[str, str] = field(default_factory=dict)
 
     def to(self, device: str) -> Problem:
         """Return the samples on a device, where training and evaluation gather them."""
@@ -132,6 +136,13 @@ def problem(run: Run, data: Data) -> Problem:
         msg = (
             f"validation={run.validation!r} and meta_samples={run.meta_samples} leave none of "
             f"{len(y)} samples to train on."
+        )
+        raise ValueError(msg)
+    absent = np.setdiff1d(data.y_train, y[:n])
+    if absent.size:
+        msg = (
+            f"y_train of {data.name}: class {absent[0]} is in none of the {n} samples that train, "
+            "the first; the others are held out. Shuffle the file."
         )
         raise ValueError(msg)
     train, meta, validating = np.split(np.arange(len(y)), (n, len(y) - held_out))
@@ -190,6 +201,7 @@ def problem(run: Run, data: Data) -> Problem:
         )
         if run.meta_samples
         else None,
+        origin=origin(run, data),
     )
 
 

@@ -8,13 +8,15 @@ a smaller one what RRM gains is compared, not the accuracy.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from experiments.catalogue import Cell, Table
+from experiments.data import load
 from experiments.outcome import SELECTIONS
+from experiments.own import is_own, refuse_other
 from experiments.spec import Run
 from experiments.store import Store
 
@@ -179,7 +181,12 @@ def gather(
     Raises
     ------
     ValueError
-        If ``keep`` leaves no cell.
+        If ``keep`` leaves no cell, or a result was made of a user's file or network as it no longer
+        is.
+
+    Notes
+    -----
+    What is published of a table's data is not compared with other data.
 
     """
     found: dict[tuple[str, float, bool], tuple[Cell, list[dict[str, Any]]]] = {}
@@ -187,10 +194,17 @@ def gather(
         for cell in table.cells(preset, scale, seed):
             if not keep(cell.run):
                 continue
+            run = change(cell.run)
+            if run.dataset != cell.run.dataset:
+                cell = replace(cell, published=())
             _, results = found.setdefault((cell.row, cell.noise_rate, cell.rrm), (cell, []))
-            result = store.load_result(change(cell.run))
-            if result is not None:
-                results.append(result)
+            result = store.load_result(run)
+            if result is None:
+                continue
+            if is_own(run):
+                where = str(store.result_path(run))
+                refuse_other(run, load(run.dataset), result["origin"], where)
+            results.append(result)
     if not found:
         msg = f"no cell of {table.name} is left after --only."
         raise ValueError(msg)
@@ -283,7 +297,7 @@ def verdict(reports: Sequence[Report]) -> list[str]:
         if one.compared and one.scale == "paper"
     ]
     for one in present:
-        if one.scale != "paper":
+        if one.scale != "paper" or not one.compared:
             sentences += _gained(one)
     # Readings are compared on the same cells only.
     covered = {
@@ -303,8 +317,11 @@ def _gained(report: Report) -> list[str]:
         return []
     up = sum(one.ours > 0 for one in gains)
     mean = np.mean([one.ours for one in gains])
-    sentence = (
-        f"{report.preset}, {report.scale}: RRM ends above plain training in {up} of "
+    # A table that can be read in one way only needs no name of it.
+    single = len(report.table.presets) == len(report.table.scales) == 1
+    sentence = "" if single else f"{report.preset}, {report.scale}: "
+    sentence += (
+        f"RRM ends above plain training in {up} of "
         f"{len(gains)} cells, by {mean:+.1f} points on average"
     )
     published = [one.published for one in gains if one.published is not None]

@@ -96,7 +96,7 @@ class Run:
     meta_every: int = 1  # steps between two updates of a weighting network
 
     # What the literature leaves unsaid.
-    normalisation: Literal["scalar", "unit"] = "scalar"  # (x - mean)/std by two scalars; x/max
+    normalisation: Literal["scalar", "unit"] = "scalar"  # by two scalars: mean and std, or range
     initialisation: Literal["glorot", "torch"] = "glorot"  # Glorot uniform, zero bias; torch's own
     probability_clip: float = 0.0  # softmax clipped to [clip, 1 - clip] in cce and elr; 0: logits
     class_reduction: Literal["sum", "mean"] = "sum"  # of mae and mse over the classes

@@ -32,6 +32,9 @@ class State:
         What has a state_dict, by its name in the checkpoint.
     checkpoint
         Where the state is kept, if anywhere.
+    origin
+        Digests of the user's data and network, if the run is made of those; a state of others is
+        refused.
 
     Attributes
     ----------
@@ -45,8 +48,14 @@ class State:
     """
 
     def __init__(
-        self, run: Run, device: str, parts: dict[str, Any], checkpoint: Checkpoint | None
+        self,
+        run: Run,
+        device: str,
+        parts: dict[str, Any],
+        checkpoint: Checkpoint | None,
+        origin: dict[str, str],
     ) -> None:
+        self.origin = origin
         self.run, self.device, self.parts, self.checkpoint = run, device, parts, checkpoint
         self.log, self.epoch, self.position = Log(), 0, 0
         self.drawing = torch.Generator().manual_seed(torch_seed(run.seed, Stream.BATCHES))
@@ -54,7 +63,7 @@ class State:
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002
         torch.manual_seed(seed)
-        state = checkpoint.load(run.key) if checkpoint else None
+        state = checkpoint.load(run.key, origin) if checkpoint else None
         if state is not None:
             self._restore(state)
         if device not in self.log.devices:
@@ -83,6 +92,7 @@ class State:
         self.checkpoint.save(
             {
                 "key": self.run.key,
+                "origin": self.origin,
                 "epoch": epoch,
                 "position": position,
                 # Within an epoch its order is drawn again.

@@ -14,7 +14,7 @@ from experiments.augmentation import crop_and_flip
 from experiments.losses import PointwiseLoss
 from experiments.method import Method
 from experiments.problem import Problem
-from experiments.spec import Run
+from experiments.spec import OWN_MODEL, Run
 
 # Steps before a capture, in which the libraries choose and allocate what they need.
 WARM_UP = 3
@@ -70,7 +70,8 @@ class Step:
 
     def __call__(self, index: Tensor) -> None:
         """Take a step on the samples ``index``, int64 (B,), on the samples' device."""
-        replayed = index.is_cuda and self.method.replayable
+        # Whether a user's network can be replayed, nobody knows.
+        replayed = index.is_cuda and self.method.replayable and OWN_MODEL not in self.run.model
         if not replayed or len(index) != self.run.batch_size:
             self.take(index)
             return
@@ -107,6 +108,7 @@ class Step:
         # The graph goes on using the optimiser's tensors: they are put back in place.
         tensors += [one["momentum_buffer"] for one in self.optimiser.state.values()]
         before = [tensor.detach().clone() for tensor in tensors]
+        drawn = torch.cuda.get_rng_state()
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -121,6 +123,7 @@ class Step:
         with torch.no_grad():
             for tensor, value in zip(tensors, before, strict=True):
                 tensor.copy_(value)
+        torch.cuda.set_rng_state(drawn)
         return graph
 
 

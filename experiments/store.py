@@ -177,17 +177,17 @@ class Checkpoint:
             self.path.replace(self.previous)
         write_atomically(self.path, hashlib.sha256(content).digest() + content)
 
-    def load(self, key: str) -> dict[str, Any] | None:
+    def load(self, key: str, origin: dict[str, str] | None = None) -> dict[str, Any] | None:
         """Return the newest good state of the run ``key``, or None if there is none.
 
-        A file that is truncated, damaged or of another run is refused with a logged warning that
-        names it, and the one before it is tried.
+        A file that is truncated, damaged, of another run, or of another ``origin`` is refused with
+        a logged warning that names it, and the one before it is tried.
         """
         for path in (self.path, self.previous):
             if not path.is_file():
                 continue
             try:
-                return self._read(path, key)
+                return self._read(path, key, origin or {})
             except BrokenFileError as error:
                 _log.warning("%s", error)
                 # Left in place, the next save would keep it instead of the good one.
@@ -200,7 +200,7 @@ class Checkpoint:
         self.previous.unlink(missing_ok=True)
 
     @staticmethod
-    def _read(path: Path, key: str) -> dict[str, Any]:
+    def _read(path: Path, key: str, origin: dict[str, str]) -> dict[str, Any]:
         """Return the state in ``path``, or raise :class:`BrokenFileError` naming it."""
         raw = path.read_bytes()
         digest, content = raw[:DIGEST_BYTES], raw[DIGEST_BYTES:]
@@ -220,6 +220,9 @@ class Checkpoint:
             raise BrokenFileError(msg)
         if owner != key:
             msg = f"refused the checkpoint {path}: it belongs to the run {owner}, not {key}."
+            raise BrokenFileError(msg)
+        if state.get("origin", {}) != origin:
+            msg = f"refused the checkpoint {path}: made of other data, or another network."
             raise BrokenFileError(msg)
         return state
 

@@ -27,11 +27,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments.data import load
-from experiments.models import imported
 from experiments.outcome import THREADS, environment, result
+from experiments.own import is_own, own_network, refuse_other
 from experiments.problem import problem
-from experiments.spec import OWN_DATA, OWN_MODEL, Run
-from experiments.store import BrokenFileError, Store
+from experiments.spec import OWN_MODEL, Run
+from experiments.store import Store
 from experiments.train import train, trajectory
 
 POLL_SECONDS = 0.2
@@ -86,12 +86,12 @@ def sweep(
     Raises
     ------
     ValueError
-        If there is no such device.
+        If there is no such device or network, or a result was made of a user's file or network as
+        it no longer is.
     UnwritableError
         If a folder cannot take files; nothing has been trained then.
     BrokenFileError
-        If a result that is present cannot be read, or was made from a user's file as it no longer
-        is.
+        If a result that is present cannot be read.
 
     """
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
@@ -105,16 +105,19 @@ def sweep(
     for run in wanted:
         present = store.load_result(run)
         (outcome.unfinished if present is None else outcome.present).append(run)
-        if present is not None and run.dataset.endswith(OWN_DATA):
-            _refuse_other_data(run, store, present["data_sha256"])
+        if present is not None and is_own(run):
+            where = str(store.result_path(run))
+            refuse_other(run, load(run.dataset), present["origin"], where)
     deadline = None if budget_seconds is None else time.monotonic() + budget_seconds
     strikes: Counter[Run] = Counter()
     try:
         with console.status("loading data") if console.is_terminal else nullcontext():
             for name in {run.dataset for run in outcome.unfinished}:
                 load(name)  # a missing data set is one error here, not one in every process
-            for path in {run.model for run in outcome.unfinished if OWN_MODEL in run.model}:
-                imported(path)
+            for run in {run.model: run for run in outcome.unfinished}.values():
+                if OWN_MODEL in run.model:  # likewise
+                    data = load(run.dataset)
+                    own_network(run.model, data.shape, data.n_classes, run.seed)
         with _progress(console) as progress:
             task = progress.add_task("epochs", total=sum(run.epochs for run in wanted))
             progress.advance(task, sum(run.epochs for run in outcome.present))
@@ -130,16 +133,6 @@ def sweep(
     except KeyboardInterrupt:
         outcome.interrupted = True
     return outcome
-
-
-def _refuse_other_data(run: Run, store: Store, sha256: str) -> None:
-    """Raise BrokenFileError unless the user's data file is the one a result was made from."""
-    if load(run.dataset).sha256 != sha256:
-        msg = (
-            f"{store.result_path(run)} was made from other arrays than {run.dataset} holds now; "
-            "delete it to run again, or use another --results."
-        )
-        raise BrokenFileError(msg)
 
 
 class _Team:

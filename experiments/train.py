@@ -11,12 +11,13 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from experiments.evaluation import note_accuracy, sample_losses
 from experiments.log import Clock, Log
 from experiments.losses import pointwise_loss
 from experiments.methods import method_of
-from experiments.models import build, check_logits
+from experiments.models import build
 from experiments.problem import Problem
 from experiments.spec import Run
 from experiments.state import State
@@ -60,7 +61,8 @@ def train(
     DivergedError
         If the loss of an epoch's last batch is not finite.
     ValueError
-        If there is no such network, or it does not answer with logits.
+        If there is no such network, or it does not answer with logits; or if the checkpoint is of
+        another data file or network than there is now.
 
     Notes
     -----
@@ -71,19 +73,20 @@ def train(
     n = len(problem.labels)
     problem = problem.to(device)
     model = build(run, shape=problem.shape, n_classes=problem.n_classes, device=device)
-    check_logits(run, model, problem.x[:2], problem.n_classes)
     loss = pointwise_loss(run)
     method = method_of(run, problem, model, loss).to(device)
     step, rw = Step(run, problem, model, loss, method), _reweighter(run, n, device)
     parts = {"model": model, "optimiser": step.optimiser, "method": method}
-    state = State(run, device, parts if rw is None else parts | {"reweighter": rw}, checkpoint)
+    if rw is not None:
+        parts["reweighter"] = rw
+    state = State(run, device, parts, checkpoint, problem.origin)
     log = state.log
 
     for epoch in range(state.epoch, run.epochs):
         clock = Clock(log.seconds)
         if rw is not None:
             step.weight.copy_(rw.scaled_weights)
-        order = torch.split(state.draw_order(n).to(device), run.batch_size)
+        order = _batches(state.draw_order(n).to(device), run.batch_size)
         if step.moves is not None:
             step.moves.copy_(state.draw_moves(n))
         for position in range(state.position if epoch == state.epoch else 0, len(order)):
@@ -115,6 +118,17 @@ def train(
         if stopping:
             return None
     return log
+
+
+def _batches(order: Tensor, size: int) -> list[Tensor]:
+    """Return the batches of an epoch; a last one of a single sample joins the one before.
+
+    Batch norms have no deviation of one sample.
+    """
+    parts = list(torch.split(order, size))
+    if len(parts) > 1 and len(parts[-1]) == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def _refuse_divergence(step: Step, epoch: int) -> None:

@@ -182,8 +182,8 @@ def detection(trajectory: Trajectory) -> dict[str, float | None]:
 
     ``auc`` is the probability that a wrong label has less weight than a right one, ties counting
     half; ``precision`` and ``recall`` are the pruned samples', `pruning_quality`, and ``pruned``
-    their share of all. None is what has no value: where all labels are right, or all are wrong, or
-    nothing is pruned. Cost O(T N + N log N).
+    their share of all. Where no label is known to be wrong all but ``pruned`` are None; so is
+    ``auc`` where all are wrong, and ``precision`` where nothing is pruned. Cost O(T N + N log N).
     """
     from sklearn.metrics import roc_auc_score
 
@@ -193,7 +193,8 @@ def detection(trajectory: Trajectory) -> dict[str, float | None]:
     if wrong.any() and not wrong.all():
         found["auc"] = float(roc_auc_score(wrong, -weights))
     for name, values in pruning_quality(trajectory).items():
-        found[name] = None if np.isnan(values[-1]) else float(values[-1])
+        known = wrong.any() and not np.isnan(values[-1])
+        found[name] = float(values[-1]) if known else None
     found["pruned"] = float((trajectory.parts[-1] == Part.PRUNED).mean())
     return found
 

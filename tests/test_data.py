@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import URLError
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -162,7 +163,7 @@ def test_a_damaged_file_is_refused_by_its_name(tmp_path, monkeypatch):
     path = tmp_path / "mnist.npz"
     np.savez(path, x_train=np.zeros(1000))
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match=r"mnist.npz is no npz file, or damaged"):
+    with pytest.raises(ValueError, match=r"mnist.npz is no npz file of numbers, or damaged"):
         mnist()
 
 
@@ -249,7 +250,8 @@ def test_human_labels_are_read_from_either_file(file, small_cifar, tmp_path):
     data = DATASETS["cifar10n_worse"]()
     assert (data.y_given == labels["worse"]).all()
     assert (data.y_train == clean).all()
-    assert (data.sha256, DATASETS["cifar10n_aggre"]().sha256) != (DATASETS["cifar10"]().sha256,) * 2
+    digests = {DATASETS[name]().sha256 for name in ("cifar10", "cifar10n_aggre", "cifar10n_worse")}
+    assert len(digests) == 3
 
 
 def test_human_labels_of_other_images_are_refused(small_cifar, tmp_path):
@@ -326,14 +328,27 @@ def test_one_s_own_floats_are_taken_as_they_are(tmp_path):
     [
         ({"y_train": np.zeros((120, 1), int)}, r"y_train must be one-dimensional .* \(120, 1\)"),
         ({"y_train": np.zeros(120)}, r"y_train must be one-dimensional integers .* float64"),
-        ({"y_test": np.full(40, -1)}, r"y_test must be .* from 0, got int64 \(40,\), smallest -1"),
+        ({"y_test": np.full(40, -1)}, r"y_test must be .* from 0, got int64 \(40,\) from -1"),
         ({"y_clean": np.zeros(7, int)}, r"y_clean must have the length of y_train, 120; got 7"),
-        ({"y_train": np.zeros(9, int), "y_clean": np.zeros(9, int)}, r"y_train must be .*\(120,\)"),
+        ({"y_train": np.arange(9) % 3, "y_clean": np.arange(9) % 3}, r"y_train must be .*\(120,\)"),
         ({"x_train": np.zeros((120, 2), int)}, r"x_train must be uint8 or floats .* int64"),
         ({"x_train": np.zeros((0, 2), np.uint8)}, r"x_train must be uint8 or floats .*\(0, 2\)"),
         ({"x_test": np.zeros((40, 8, 8), np.uint8)}, r"x_test must hold samples of \(8, 8, 3\)"),
         ({"x_test": np.full((40, 8, 8, 3), np.nan)}, r"x_test must be finite, got nan in sample 0"),
         ({"x_test": None}, r"must hold the array x_test"),
+        ({"y_test": np.full(40, 7)}, r"y_test must have classes of y_train, 0..2; got 7"),
+        (
+            {"y_clean": np.full(120, 4)},
+            r"y_train must have the classes 0..K - 1.* got \[0, 1, 2, 4\]",
+        ),
+        ({"y_train": np.zeros(120, int), "y_clean": None}, r"y_train .* K at least 2.* got \[0\]"),
+        ({"y_train": np.full(120, 10**12)}, r"y_train must be .* from 1000000000000 to"),
+        (
+            {"y_test": np.full(40, 2**64 - 1, np.uint64)},
+            r"y_test must be .* uint64 \(40,\) from 1844",
+        ),
+        ({"y_test": np.array(["a"] * 40)}, r"y_test must be one-dimensional integers .* <U1"),
+        ({"y_test": np.array([None] * 40)}, r"no npz file of numbers, or damaged \(array y_test\)"),
     ],
 )
 def test_a_file_of_one_s_own_that_does_not_fit_is_refused(change, message, tmp_path):
@@ -342,6 +357,18 @@ def test_a_file_of_one_s_own_that_does_not_fit_is_refused(change, message, tmp_p
     np.savez(tmp_path / "own.npz", **arrays)
     with pytest.raises(ValueError, match=f"own.npz.*{message}"):
         load(str(tmp_path / "own.npz"))
+
+
+def test_a_file_that_is_no_npz_is_refused(tmp_path):
+    """A single array under that name, and a zip of something else."""
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(ValueError, match=r"one.npz is no npz file of numbers, or damaged: "):
+        load(str(tmp_path / "one.npz"))
+    with ZipFile(tmp_path / "text.npz", "w") as file:
+        file.writestr("x_train", "hello")
+    with pytest.raises(ValueError, match=r"text.npz must hold the array y_train"):
+        load(str(tmp_path / "text.npz"))
 
 
 def test_a_file_that_is_not_there_is_an_error():

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from experiments.augmentation import draw_moves
 from experiments.data import load
 from experiments.losses import pointwise_loss
 from experiments.methods import method_of
@@ -74,11 +75,23 @@ def test_the_objective_is_the_weighted_sum_before_the_update():
 
 
 @GPU
-@pytest.mark.parametrize("loss", ["cce", "elr"])
-def test_a_captured_step_is_the_step(loss):
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"loss": "cce"},
+        {"loss": "elr"},
+        {"loss": "cce", "momentum": 0.9, "weight_decay": 1e-3, "augment": "crop_and_flip"},
+        {"loss": "cce", "momentum": 0.9, "precision": "bfloat16", "learning_rate": 0.1},
+    ],
+)
+def test_a_captured_step_is_the_step(choices):
     """Capturing leaves no trace; three replays and a short batch are what launches give."""
-    run = replace(RUN, loss=loss)
+    run = replace(RUN, **choices)
     captured, launched = step_on("cuda", run), step_on("cuda", run)
+    if run.augment != "none":
+        for step in (captured, launched):
+            step.moves.copy_(draw_moves(330, torch.Generator().manual_seed(1)))
+    drawn = torch.cuda.get_rng_state()
     generator = torch.Generator().manual_seed(0)
     for size in (100, 100, 100, 30):
         index = torch.randperm(330, generator=generator)[:size].cuda()
@@ -90,6 +103,14 @@ def test_a_captured_step_is_the_step(loss):
     torch.testing.assert_close(captured.objective, launched.objective, rtol=1e-3, atol=1e-4)
     for a, b in zip(captured.method.buffers(), launched.method.buffers(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
+    for a, b in zip(momenta(captured), momenta(launched), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-2, atol=1e-5)
+    assert torch.equal(torch.cuda.get_rng_state(), drawn)
+
+
+def momenta(step):
+    """Return the optimiser's buffers, none without momentum."""
+    return [one["momentum_buffer"] for one in step.optimiser.state.values()]
 
 
 @GPU
@@ -100,3 +121,21 @@ def test_a_run_on_a_gpu_has_everything_a_run_has():
     assert len(there.attacked_correct) == len(there.canary) == 2
     assert trajectory(run, there, SAMPLES).scaled_weights().shape == (2, 330)
     assert abs(here.test_correct[-1][0] - there.test_correct[-1][0]) <= 6
+
+
+def test_a_user_s_network_is_never_replayed():
+    """Nobody knows whether it does the same every time."""
+    step = step_on("cpu", replace(RUN, loss="cce", train_eps=0.0))
+    step.run = replace(step.run, model="nets:net", initialisation="torch")
+
+    class Index(torch.Tensor):
+        """What claims to be on a GPU."""
+
+        is_cuda = True
+
+    step._capture = lambda: pytest.fail("captured")
+    index = torch.arange(100).as_subclass(Index)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Step, "take", lambda self, index: setattr(self, "taken", len(index)))
+        step(index)
+    assert step.taken == 100

@@ -1,6 +1,8 @@
 """ICLR paper, Tables 4 and 7, and CIFAR-10N: settings, networks, what is found, one's own data."""
 
+import importlib
 import json
+import linecache
 import os
 import subprocess
 import sys
@@ -11,16 +13,17 @@ import numpy as np
 import pytest
 import torch
 from fixtures import as_trajectory, colour_arrays
-from torch import nn
 from torch.nn import functional as F
 
 from experiments import state as keeping
 from experiments.__main__ import main
-from experiments.arrays import own
+from experiments.augmentation import crop_and_flip, draw_moves
 from experiments.catalogue import TABLES
+from experiments.data import load
 from experiments.losses import pointwise_loss
 from experiments.method import Method
 from experiments.models import build
+from experiments.own import own_data
 from experiments.problem import problem
 from experiments.report import report, rows, sections, verdict
 from experiments.resnet import RESNETS
@@ -57,7 +60,7 @@ RUN = Run(
 def samples(tmp_path):
     """A run's samples, from a user's file of small colour images."""
     np.savez(tmp_path / "own.npz", **colour_arrays())
-    return problem(RUN, own(str(tmp_path / "own.npz")))
+    return problem(RUN, own_data(str(tmp_path / "own.npz")))
 
 
 # The settings, the numbers and what becomes of them.
@@ -193,9 +196,10 @@ def test_detection_is_by_hand():
     assert detection(as_trajectory([[1, 1, 1, 1], [0, 1, 0, 3]], wrong)) == {
         "auc": 0.625, "precision": 0.5, "recall": 0.5, "pruned": 0.5,
     }  # fmt: skip
-    # Nothing is pruned, nothing is wrong: no precision, no recall, no curve.
-    assert detection(as_trajectory([[1, 1]], [False, False])) == {
-        "auc": None, "precision": None, "recall": None, "pruned": 0.0,
+    # Nothing is pruned: no precision. Nothing is known to be wrong: nothing can be said.
+    assert detection(as_trajectory([[1, 1]], [False, True]))["precision"] is None
+    assert detection(as_trajectory([[0, 1]], [False, False])) == {
+        "auc": None, "precision": None, "recall": None, "pruned": 0.5,
     }  # fmt: skip
 
 
@@ -246,6 +250,12 @@ def test_a_residual_network_is_what_one_writes_down(samples):
         maps = F.relu(inner + maps)
     expected = maps.mean((2, 3)) @ parts["output.weight"].T + parts["output.bias"]
     torch.testing.assert_close(model(x), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_residual_networks_keep_channels_last():
+    """Their weights lie as the images do, which is what makes them fast."""
+    model = build(RUN, shape=(32, 32, 3), n_classes=10)
+    assert model.stem.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_network_refuses_samples_it_is_not_made_for():
@@ -306,6 +316,26 @@ def test_training_moves_images_and_evaluation_does_not(samples, monkeypatch):
     seen.clear()
     train(replace(RUN, reweight_inputs="clean"), samples)
     assert {where for where, *_ in seen} == {"training"}
+
+
+def test_every_image_is_moved_by_its_own_moves(samples, monkeypatch):
+    """In a step by those of its epoch, in the losses for re-weighting by others."""
+    from experiments import evaluation, step
+
+    moves = draw_moves(len(samples.labels), torch.Generator().manual_seed(3))
+    model = build(RUN, shape=samples.shape, n_classes=3)
+    one, index = Step(RUN, samples, model, pointwise_loss(RUN), Method()), torch.arange(100).flip(0)
+    one.moves.copy_(moves)
+    seen = []
+    monkeypatch.setattr(step, "perturbed", lambda *a: (seen.append(a[4]), a[4])[1])
+    one(index[:32])
+    expected = crop_and_flip(samples.x[index[:32]], moves[index[:32]], samples.ink[0])
+    assert torch.equal(seen[0], expected)
+    losses = evaluation.sample_losses(RUN, model, one.loss, one.method, samples, moves)
+    with torch.no_grad():
+        x = crop_and_flip(samples.x, moves, samples.ink[0])
+        known = F.cross_entropy(model.eval()(x), samples.labels, reduction="none")
+    torch.testing.assert_close(losses, known)
 
 
 def test_the_network_is_asked_in_evaluation_mode(samples):
@@ -397,19 +427,81 @@ def test_readme_s_command_trains_one_s_own_network(tmp_path):
     assert len(list((tmp_path / "results" / "own").glob("*.json"))) == 4
 
 
-def test_results_of_other_data_are_not_taken_for_these(tmp_path, capsys):
-    """The file is changed in between: an error, and nothing is trained."""
-    from experiments.data import load
+def own_command(folder, *settings):
+    """Return a command line that trains on folder/data.npz for a moment."""
+    command = ["own", "--set", f"dataset={folder / 'data.npz'}", "--set", "iterations=1"]
+    for one in settings:
+        command += ["--set", one]
+    return [*command, "--results", str(folder), "--work", str(folder)]
 
+
+@pytest.fixture
+def data_file(tmp_path):
+    """A user's file in a folder; nothing of it is remembered before or after."""
+    load.cache_clear()
     np.savez(tmp_path / "data.npz", **colour_arrays())
-    command = ["run", "own", "--set", f"dataset={tmp_path / 'data.npz'}"]
-    command += ["--results", str(tmp_path), "--work", str(tmp_path), "--set", "iterations=1"]
-    assert main(command) == 0
+    yield tmp_path
     load.cache_clear()
-    np.savez(tmp_path / "data.npz", **colour_arrays(seed=1))
-    assert main(command) == 2
-    assert "was made from other arrays than" in capsys.readouterr().err
+
+
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """Return a function that writes a module of networks which can be imported as `nets`."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(source):
+        sys.modules.pop("nets", None)
+        linecache.clearcache()
+        importlib.invalidate_caches()
+        (tmp_path / "nets.py").write_text(source)
+
+    yield write
+    sys.modules.pop("nets", None)
+
+
+@pytest.mark.parametrize("command", ["run", "report"])
+@pytest.mark.parametrize("layout", [False, True])
+def test_results_of_other_data_are_not_taken_for_these(layout, command, data_file, capsys):
+    """The file is changed in between, or only its shape: an error that names the result."""
+    assert main(["run", *own_command(data_file)]) == 0
+    assert main(["report", *own_command(data_file)]) == 0
     load.cache_clear()
+    other = colour_arrays(seed=1)
+    if layout:
+        other = colour_arrays()
+        for part in ("x_train", "x_test"):
+            other[part] = other[part].reshape(len(other[part]), 4, 16, 3)
+    np.savez(data_file / "data.npz", **other)
+    assert main([command, *own_command(data_file)]) == 2
+    assert "was made with another dataset=" in capsys.readouterr().err
+
+
+def test_results_of_another_network_are_not_taken_for_these(data_file, nets, capsys, monkeypatch):
+    """Its source is changed in between."""
+    monkeypatch.setenv("PYTHONPATH", f"{data_file}{os.pathsep}{ROOT}")
+    command = own_command(data_file, "model=nets:net")
+    nets(NETWORK)
+    assert main(["run", *command]) == 0
+    nets(NETWORK.replace("32", "33"))
+    assert main(["run", *command]) == 2
+    assert "was made with another model='nets:net'" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path, caplog):
+    """The same name, other arrays: the run starts over."""
+    checkpoint = Checkpoint(tmp_path / "run.checkpoint")
+    before, after = (problem(RUN, own_data_of(tmp_path / "own.npz", seed=seed)) for seed in (0, 1))
+    train(RUN, before, checkpoint=checkpoint, stop=lambda: True)
+    assert checkpoint.load(RUN.key, before.origin)
+    resumed = train(RUN, after, checkpoint=checkpoint)
+    assert "made of other data, or another network" in caplog.text
+    assert resumed.test_correct == train(RUN, after).test_correct
+
+
+def own_data_of(path, **options):
+    """Return the data of a file that is written now."""
+    np.savez(path, **colour_arrays(**options))
+    return own_data(str(path))
 
 
 @pytest.mark.parametrize(
@@ -420,12 +512,72 @@ def test_results_of_other_data_are_not_taken_for_these(tmp_path, capsys):
         ("math:gcd.x", "got AttributeError"),
         ("torch.nn:Linear", "when called without arguments; got TypeError"),
         ("builtins:dict", r"model='builtins:dict' must return a torch.nn.Module, got dict"),
+        ("nets:broken", "got ZeroDivisionError"),
+        (
+            "torch.nn:Flatten",
+            r"must return logits \(2, 3\) for samples \(2, 8, 8, 3\), got \(2, 192",
+        ),
+        ("nets:narrow", r"must return logits \(2, 3\) for samples .*, got RuntimeError"),
+        ("nets:frozen", "model='nets:frozen' has no parameter that can be trained"),
+        ("nets:writes", "must leave its input as it is, but writes to it"),
+        ("nets:pair", r"must return logits \(2, 3\) .*, got tuple"),
     ],
 )
-def test_an_import_path_that_leads_to_no_network_is_refused(path, message):
-    """The error shows the path, what it must be, and what came of it."""
+def test_a_network_of_one_s_own_that_does_not_fit_is_refused(path, message, nets):
+    """The error shows the path, what it must be or do, and what came of it."""
+    nets(NETWORK + ODD_NETWORKS)
     with pytest.raises(ValueError, match=message):
         build(replace(RUN, model=path), shape=(8, 8, 3), n_classes=3)
+
+
+ODD_NETWORKS = """
+def broken():
+    return 1 / 0
+
+def narrow():
+    return nn.Sequential(nn.Flatten(), nn.Linear(5, 3))
+
+def frozen():
+    return net().requires_grad_(False)
+
+class writes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = net()
+
+    def forward(self, x):
+        x -= 1
+        return self.net(x)
+
+class pair(writes):
+    def forward(self, x):
+        return (self.net(x), x) if self.training else self.net(x)
+
+def lazy():
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(3))
+
+def by_numpy():
+    import numpy
+    network = net()
+    network[1].bias.data.fill_(numpy.random.rand())
+    return network.eval()
+"""
+
+
+@pytest.mark.parametrize("name", ["net", "lazy", "by_numpy"])
+def test_one_s_own_network_depends_on_the_seed_alone(name, nets):
+    """Layers that wait for their first input too, and generators of other libraries."""
+    nets(NETWORK + ODD_NETWORKS)
+    run = replace(RUN, model=f"nets:{name}")
+    first = build(run, shape=(8, 8, 3), n_classes=3)
+    torch.rand(7)
+    np.random.rand(7)  # noqa: NPY002
+    again = build(run, shape=(8, 8, 3), n_classes=3)
+    other = build(replace(run, seed=1), shape=(8, 8, 3), n_classes=3)
+    pairs = [list(one.parameters()) for one in (first, again, other)]
+    assert all(torch.equal(a, b) for a, b in zip(pairs[0], pairs[1], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(pairs[0], pairs[2], strict=True))
+    assert first.training
 
 
 def test_a_wrong_import_path_is_one_error_before_any_run(tmp_path, capsys):
@@ -435,17 +587,52 @@ def test_a_wrong_import_path_is_one_error_before_any_run(tmp_path, capsys):
     assert "error: model='math:pi' must be package.module:name" in capsys.readouterr().err
 
 
-def test_a_network_of_one_s_own_must_answer_with_logits(samples):
-    """One number a class: the error says what it gave, before anything is trained."""
-    run = replace(RUN, model="torch.nn:Flatten")
-    with pytest.raises(ValueError, match=r"'torch.nn:Flatten' .* logits \(2, 3\), .*\(2, 192\)"):
+def test_a_file_sorted_by_class_is_refused(tmp_path):
+    """The last fifth is held out: a class that only it has would never be learned."""
+    arrays = colour_arrays()
+    order = np.argsort(arrays["y_clean"], kind="stable")
+    for name in ("x_train", "y_train", "y_clean"):
+        arrays[name] = arrays[name][order]
+    np.savez(tmp_path / "own.npz", **arrays)
+    with pytest.raises(ValueError, match=r"class 2 is in none of the \d+ samples that train"):
+        problem(replace(RUN, validation=0.5), own_data(str(tmp_path / "own.npz")))
+
+
+def test_nothing_published_stands_beside_one_s_own_data(data_file, capsys):
+    """Table 4's numbers are CIFAR-10's."""
+    command = ["table4", "--scale", "smoke", "--only", "loss=cce", "--only", "noise_rate=0.2"]
+    for one in (f"dataset={data_file / 'data.npz'}", "train_samples=null", "test_samples=null"):
+        command += ["--set", one]
+    np.savez(data_file / "data.npz", **{k: v for k, v in colour_arrays().items() if k != "y_clean"})
+    command += ["--results", str(data_file), "--work", str(data_file)]
+    assert main(["run", *command]) == 0
+    capsys.readouterr()
+    assert main(["report", *command, "--markdown"]) == 0
+    printed = capsys.readouterr().out
+    assert "published |" not in printed
+    assert "published," not in printed
+    assert "| CCE | 20 % | + RRM |" in printed
+
+
+def test_one_s_own_loss_is_a_setting(data_file, capsys):
+    """Rows of `own` are estimates, so the loss may change; the seed may not."""
+    assert main(["run", *own_command(data_file, "loss=gce")]) == 0
+    assert main(["run", *own_command(data_file, "seed=3")]) == 2
+    assert "--set seed=3 would make one cell another" in capsys.readouterr().err
+
+
+def test_a_last_batch_of_one_joins_the_one_before(samples):
+    """Batch norms have no deviation of one sample; every sample is in one batch."""
+    sizes = []
+    ordinary = Step.__call__
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            Step, "__call__", lambda self, index: (sizes.append(len(index)), ordinary(self, index))
+        )
+        run = replace(RUN, batch_size=107, iterations=1, epochs_per_iteration=1)
         train(run, samples)
-
-
-def test_one_s_own_network_keeps_its_initial_weights():
-    """What the constructor drew, from the run's seed."""
-    run = replace(RUN, model="torch.nn:Identity")
-    assert isinstance(build(run, shape=(3,), n_classes=3), nn.Identity)
+    assert len(samples.labels) == 108
+    assert sizes == [108]
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="no real CIFAR-10 in RRM_DATA")
