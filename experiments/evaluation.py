@@ -57,10 +57,34 @@ def sample_losses(
             x = perturbed(run, problem, model, loss, x, labels)
         with torch.no_grad(), in_evaluation_mode(model):
             logits = model(x)
-            supervised = loss(logits, labels)
+            supervised = loss(logits, method.labels(index, labels))
             total = run.weighted_term == "total"
             parts.append(supervised + method(logits, index) if total else supervised)
     return torch.cat(parts)
+
+
+def note_cleanness(
+    log: Log,
+    run: Run,
+    model: nn.Module,
+    loss: PointwiseLoss,
+    method: Method,
+    problem: Problem,
+) -> None:
+    """Write down how well the method tells right labels from wrong ones: the area under the curve.
+
+    Nothing is written where it says nothing, or where no label is wrong or all are.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    wrong = problem.contaminated
+    # The losses cost a pass over the training samples.
+    if run.method == "none" or not wrong.any() or wrong.all():
+        return
+    losses = sample_losses(run, model, loss, Method(), problem)
+    cleanness = method.cleanness(losses)
+    if cleanness is not None:
+        log.cleanness_auc.append(float(roc_auc_score(~wrong, cleanness.cpu().numpy())))
 
 
 @torch.no_grad()

@@ -18,8 +18,10 @@ class Log:
     ``clean_validation_correct[e][f]`` the former by the true ones, which no selection may see,
     ``attacked_validation_correct[e][f]`` the former on images attacked as in training, and
     ``attacked_correct[e][f][k]`` the latter under the k-th of TEST_EPS.
-    ``canary[e]`` compares FGSM with PGD. ``parts`` and ``shares`` are the trajectory; ``seconds``
-    adds up wall time by activity; ``devices`` are those the run was on, one after the other.
+    ``cleanness_auc[e]`` says how well a method tells right training labels from wrong ones.
+    ``canary[e]`` compares FGSM with PGD. ``parts`` and ``shares`` are the trajectory; ``method`` is
+    what the method keeps when the run ends; ``seconds`` adds up wall time by activity; ``devices``
+    are those the run was on, one after the other.
     """
 
     validation_correct: list[list[int]] = field(default_factory=list)
@@ -28,6 +30,8 @@ class Log:
     test_correct: list[list[int]] = field(default_factory=list)
     attacked_correct: list[list[list[int]]] = field(default_factory=list)
     canary: list[dict[str, Any]] = field(default_factory=list)
+    cleanness_auc: list[float] = field(default_factory=list)
+    method: dict[str, Any] = field(default_factory=dict)
     reweightings: list[dict[str, Any]] = field(default_factory=list)
     parts: list[Tensor] = field(default_factory=list)
     shares: list[Tensor] = field(default_factory=list)

@@ -101,8 +101,15 @@ class Autocast(nn.Module):
         return logits.float()
 
 
-def build(run: Run, *, shape: tuple[int, ...], n_classes: int, device: str = "cpu") -> nn.Module:
-    """Return the run's network, initialised from the run's seed and nothing else.
+def build(
+    run: Run,
+    *,
+    shape: tuple[int, ...],
+    n_classes: int,
+    device: str = "cpu",
+    stream: Stream = Stream.INITIALISATION,
+) -> nn.Module:
+    """Return the run's network, initialised from a stream of the run's seed and nothing else.
 
     Raises
     ------
@@ -115,7 +122,7 @@ def build(run: Run, *, shape: tuple[int, ...], n_classes: int, device: str = "cp
     if run.precision == "bfloat16" and not has_bfloat16(device):
         msg = f"precision='bfloat16' is emulated on this {device}; use 'float32'."
         raise ValueError(msg)
-    seed = torch_seed(run.seed, Stream.INITIALISATION)
+    seed = torch_seed(run.seed, stream)
     if OWN_MODEL in run.model:
         model = own_network(run.model, shape, n_classes, seed)
     else:

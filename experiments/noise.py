@@ -47,6 +47,7 @@ class Stream(IntEnum):
     CLASS_MAP = 6
     META_NOISE = 7
     META = 8
+    AUXILIARY = 9
 
 
 def generator(seed: int, stream: Stream) -> np.random.Generator:

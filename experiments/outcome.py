@@ -93,6 +93,8 @@ def result(
         "seconds": {name: round(spent, 4) for name, spent in sorted(log.seconds.items())},
         "reweightings": log.reweightings,
         "detection": None if path is None else detection(path),
+        "cleanness_auc": log.cleanness_auc,
+        "method": log.method,
         "test_correct": log.test_correct,
         "validation_correct": log.validation_correct,
         "clean_validation_correct": log.clean_validation_correct,

@@ -31,7 +31,9 @@ MODELS = ("mlp", "cnn", "resnet8", "resnet18", "resnet34")
 OWN_DATA = ".npz"
 OWN_MODEL = ":"
 Noise = Literal["symmetric", "table9", "uniform_or_kept", "flip", "flip2"]
-MethodName = Literal["none", "mw_net", "mnw_net", "rmnw_net"]
+MethodName = Literal["none", "mw_net", "mnw_net", "rmnw_net", "flywheel"]
+# Methods that need held-out samples.
+META_METHODS = ("mw_net", "mnw_net", "rmnw_net")
 LossName = Literal["cce", "mae", "mse", "gce", "elr"]
 GammaConvention = Literal["eq2", "l1"]
 EpsUnit = Literal["pixel", "normalised"]
@@ -94,6 +96,8 @@ class Run:
     # What a method adds to the weighted losses, see `experiments.methods`; ELR is a loss, above.
     method: MethodName = "none"
     meta_every: int = 1  # steps between two updates of a weighting network
+    warm_up: int = 10  # epochs before the flywheel turns
+    confidence_strength: float = 3.0  # lambda of the flywheel, of which there is no minimum above 1
 
     # What the literature leaves unsaid.
     normalisation: Literal["scalar", "unit"] = "scalar"  # by two scalars: mean and std, or range
@@ -178,10 +182,12 @@ class Run:
             if value is not None and value < 1:
                 msg = f"{name} must be a positive integer, got {value!r}."
                 raise ValueError(msg)
-        if self.meta_samples < 0:
-            msg = f"meta_samples must be at least 0, got {self.meta_samples!r}."
-            raise ValueError(msg)
-        if self.method != "none" and not self.meta_samples:
+        for name in ("meta_samples", "warm_up", "confidence_strength"):
+            value = getattr(self, name)
+            if not 0 <= value < float("inf"):
+                msg = f"{name} must be finite and at least 0, got {value!r}."
+                raise ValueError(msg)
+        if self.method in META_METHODS and not self.meta_samples:
             msg = f"method={self.method!r} needs meta_samples > 0, got 0."
             raise ValueError(msg)
         if self.method != "none" and self.loss == "elr":

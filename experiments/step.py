@@ -89,6 +89,7 @@ class Step:
             x = crop_and_flip(x, self.moves.index_select(0, index), problem.ink[0])
         x = perturbed(run, problem, self.model, self.loss, x, labels)
         self.method.prepare(index, w, x)
+        labels = self.method.labels(index, labels)
         logits = self.model(x)
         supervised = self.loss(logits, labels)
         self.method.record(logits, index)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.evaluation import note_accuracy, sample_losses
+from experiments.evaluation import note_accuracy, note_cleanness, sample_losses
 from experiments.log import Clock, Log
 from experiments.losses import pointwise_loss
 from experiments.methods import method_of
@@ -89,7 +89,10 @@ def train(
         order = _batches(state.draw_order(n).to(device), run.batch_size)
         if step.moves is not None:
             step.moves.copy_(state.draw_moves(n))
-        for position in range(state.position if epoch == state.epoch else 0, len(order)):
+        first = state.position if epoch == state.epoch else 0
+        if not first:
+            method.begin_epoch(order)
+        for position in range(first, len(order)):
             step(order[position])
             if state.due():
                 _refuse_divergence(step, epoch)
@@ -108,7 +111,8 @@ def train(
             clock.lap("reweighting")
             _note_reweighting(log, epoch + 1, rw, update, problem)
         if epoch + 1 in run.evaluations:
-            note_accuracy(log, run, model, loss, problem)
+            note_accuracy(log, run, method.predictor(model), loss, problem)
+            note_cleanness(log, run, model, loss, method, problem)
         clock.lap("evaluation")
         after_epoch(epoch + 1)
         stopping = epoch + 1 < run.epochs and stop()
@@ -117,6 +121,7 @@ def train(
             clock.lap("checkpoints")
         if stopping:
             return None
+    log.method = method.summary()
     return log
 
 

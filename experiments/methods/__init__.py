@@ -12,6 +12,7 @@ from torch import nn
 from experiments.losses import PointwiseLoss
 from experiments.method import Method
 from experiments.methods.early_learning import early_learning
+from experiments.methods.flywheel import Flywheel
 from experiments.methods.meta_weight import mnw_net, mw_net, rmnw_net
 from experiments.problem import Problem
 from experiments.spec import Run
@@ -22,6 +23,7 @@ METHODS: dict[str, Callable[[Run, Problem, nn.Module, PointwiseLoss], Method]] =
     "mw_net": mw_net,
     "mnw_net": mnw_net,
     "rmnw_net": rmnw_net,
+    "flywheel": Flywheel,
 }
 
 

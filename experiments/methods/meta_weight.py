@@ -148,6 +148,15 @@ class MetaWeight(Method):
         """Return V(J_i), (B,)."""
         return self._factors(losses)
 
+    def cleanness(self, losses: Tensor) -> Tensor:
+        """Return V(J_i), (N,)."""
+        return self.factors(losses)
+
+    def summary(self) -> dict[str, Any]:
+        """Return V at losses 0, 1/4, ..., 10."""
+        at = torch.linspace(0, 10, 41, device=self.meta_labels.device)
+        return {"losses": at.tolist(), "factors": self.factors(at).tolist()}
+
     def get_extra_state(self) -> dict[str, Any]:
         """Return what a checkpoint holds beside Theta."""
         return {

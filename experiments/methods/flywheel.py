@@ -1,0 +1,234 @@
+r"""LNL-flywheel: two networks, each of which is an EM that the other one feeds.
+
+The main network g says which labels are clean, the auxiliary one f what the others should be.
+Every epoch after the warm-up is a cycle:
+
+    q_i = gamma g(x_i)[y~_i] / (gamma g(x_i)[y~_i] + (1 - gamma) eps_i)         Eq. (4)
+    gamma <- mean q_i                                                           Eq. (6)
+    q_i(y) = q_i [y = y~_i] + (1 - q_i) f(x_i)[y]                               Eq. (11)
+    f goes down on the cross-entropy with q_i, images mixed in pairs            Eq. (13)
+    T_c[y, y'] = sum_{i: y~_i = y'} (1 - q_i) f(x_i)[y] / sum_i (1 - q_i) f(x_i)[y]
+    eps_i = sum_y f(x_i)[y] T_c[y, y~_i]                                        Eq. (14)
+    y^_i = argmax_y f(x_i)[y]
+    g goes down on -log g(x_i)[y^_i] + lambda sum_y m_y log g(x_i)[y]           Eqs. (8), (9)
+
+with m the share of every class among the y^_i. f classifies in the end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from experiments.attacks import in_evaluation_mode
+from experiments.evaluation import batches
+from experiments.losses import PointwiseLoss
+from experiments.method import Method
+from experiments.models import build
+from experiments.noise import Stream, torch_seed
+from experiments.problem import Problem
+from experiments.spec import Run
+
+
+class Flywheel(Method):
+    """The two EMs beside the loop's network, which is g.
+
+    Parameters
+    ----------
+    run
+        ``warm_up`` epochs train both networks on the labels as they are; ``confidence_strength`` is
+        lambda. f is built like g, from a stream of its own, and trained with the same optimiser.
+    problem, model
+        The samples, and g.
+
+    Attributes
+    ----------
+    clean
+        q_i, (N,), 1 in the warm-up.
+    target
+        q_i(y), (N, K).
+    resampled
+        y^_i, (N,).
+    corruption
+        eps_i, (N,).
+    matrix, corrupted_matrix
+        T and T_c, (K, K).
+
+    Notes
+    -----
+    Source: LNL-flywheel paper, Sections 3.2, 3.3, 4.1. gamma starts at f's accuracy on the labels
+    as they are, eps at 1/K. Images are mixed in proportions uniform in [1/2, 1]. For lambda > 1 the
+    objective of g has no minimum (theory.md C.3); the paper takes 3. Its two augmented copies in
+    the E-step and its contrastive term are left out. Cost: about two more passes an epoch for the
+    E-steps, and the training of a second network.
+
+    """
+
+    replayable = False
+    clean: Tensor
+    target: Tensor
+    resampled: Tensor
+    corruption: Tensor
+    matrix: Tensor
+    corrupted_matrix: Tensor
+    proportion: Tensor
+
+    def __init__(self, run: Run, problem: Problem, model: nn.Module, loss: PointwiseLoss) -> None:
+        del loss  # both networks have equations of their own
+        super().__init__()
+        self.run, self.problem = run, problem
+        # Not a child: its parameters are not the method's.
+        self._model = (model,)
+        self.auxiliary = build(
+            run, shape=problem.shape, n_classes=problem.n_classes, stream=Stream.AUXILIARY
+        )
+        n, k = len(problem.labels), problem.n_classes
+        self.register_buffer("clean", torch.ones(n))
+        self.register_buffer("target", F.one_hot(problem.labels.cpu(), k).float())
+        self.register_buffer("resampled", problem.labels.cpu().clone())
+        self.register_buffer("corruption", torch.full((n,), 1 / k))
+        self.register_buffer("matrix", torch.eye(k))
+        self.register_buffer("corrupted_matrix", torch.full((k, k), 1 / k))
+        self.register_buffer("proportion", torch.ones(()))
+        self.drawing = torch.Generator().manual_seed(torch_seed(run.seed, Stream.AUXILIARY))
+        self.optimiser = torch.optim.SGD(
+            self.auxiliary.parameters(),
+            lr=run.learning_rate,
+            momentum=run.momentum,
+            nesterov=run.momentum > 0,
+            weight_decay=run.weight_decay,
+        )
+        self.epoch = 0
+
+    def begin_epoch(self, order: list[Tensor]) -> None:
+        """Turn the wheel once: E-steps, f, T, eps, new labels for g."""
+        warm = self.epoch < self.run.warm_up
+        if not warm:
+            if self.epoch == self.run.warm_up:
+                self.proportion.copy_(self._accuracy())
+            self._expect()
+        for index in order:
+            self._train_auxiliary(index, mix=not warm)
+        if not warm:
+            self._maximise()
+        self.epoch += 1
+
+    def _accuracy(self) -> Tensor:
+        """Return f's accuracy on the labels as they are, a first guess of gamma."""
+        guess = self._probabilities(self.auxiliary).argmax(dim=1)
+        return (guess == self.problem.labels).float().mean()
+
+    def _expect(self) -> None:
+        """Take both E-steps, and the M-step for gamma."""
+        (model,) = self._model
+        labels = self.problem.labels
+        said = self._probabilities(model).gather(1, labels[:, None])[:, 0]
+        self.clean.copy_(clean_posterior(said, self.corruption, self.proportion))
+        self.proportion.copy_(self.clean.mean())
+        self.target.copy_(class_posterior(self.clean, labels, self._probabilities(self.auxiliary)))
+
+    def _maximise(self) -> None:
+        """Take the M-step for the matrices, and what follows from the new f."""
+        labels, f = self.problem.labels, self._probabilities(self.auxiliary)
+        self.matrix.copy_(corruption_matrix(self.target, labels))
+        self.corrupted_matrix.copy_(corruption_matrix((1 - self.clean)[:, None] * f, labels))
+        self.corruption.copy_((f * self.corrupted_matrix[:, labels].T).sum(dim=1))
+        self.resampled.copy_(f.argmax(dim=1))
+
+    def _train_auxiliary(self, index: Tensor, *, mix: bool) -> None:
+        """Take a step of f on a batch, its images and targets mixed in pairs after the warm-up."""
+        x, target = self.problem.x[index], self.target[index]
+        if mix:
+            share = float(torch.rand((), generator=self.drawing))
+            share = max(share, 1 - share)
+            other = torch.randperm(len(index), generator=self.drawing).to(index.device)
+            x = share * x + (1 - share) * x[other]
+            target = share * target + (1 - share) * target[other]
+        losses = -(target * self.auxiliary(x).log_softmax(dim=1)).sum(dim=1)
+        n = len(self.problem.labels) if self.run.reduction == "batch_sum" else len(index)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(losses.sum() / n)
+        self.optimiser.step()
+
+    @torch.no_grad()
+    def _probabilities(self, network: nn.Module) -> Tensor:
+        """Return a network's probabilities of all training samples, (N, K)."""
+        with in_evaluation_mode(network):
+            parts = [network(x).softmax(dim=1) for x in batches(self.problem.x, self.run)]
+        return torch.cat(parts)
+
+    def labels(self, index: Tensor, given: Tensor) -> Tensor:
+        """Return y^_i; in the warm-up these are the labels as they are."""
+        del given
+        return self.resampled[index]
+
+    def forward(self, logits: Tensor, index: Tensor) -> Tensor:
+        """Return ``lambda sum_y m_y log g(x_i)[y]``, (B,), after the warm-up."""
+        del index
+        if self.epoch <= self.run.warm_up:
+            return logits.new_zeros(())
+        share = torch.bincount(self.resampled, minlength=logits.shape[1]) / len(self.resampled)
+        return self.run.confidence_strength * (logits.log_softmax(dim=1) * share).sum(dim=1)
+
+    def predictor(self, model: nn.Module) -> nn.Module:
+        """Return f."""
+        del model
+        return self.auxiliary
+
+    def cleanness(self, losses: Tensor) -> Tensor:
+        """Return q_i, (N,)."""
+        del losses
+        return self.clean
+
+    def summary(self) -> dict[str, Any]:
+        """Return gamma, T and T_c."""
+        return {
+            "proportion": float(self.proportion),
+            "matrix": self.matrix.tolist(),
+            "corrupted_matrix": self.corrupted_matrix.tolist(),
+        }
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """Return what a checkpoint holds beside networks and posteriors."""
+        return {
+            "optimiser": self.optimiser.state_dict(),
+            "drawing": self.drawing.get_state(),
+            "epoch": self.epoch,
+        }
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        """Put back what `get_extra_state` returned."""
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.drawing.set_state(state["drawing"])
+        self.epoch = state["epoch"]
+
+
+def clean_posterior(likelihoods: Tensor, corruption: Tensor, proportion: Tensor) -> Tensor:
+    """Return ``gamma g / (gamma g + (1 - gamma) eps)``, (N,): Eq. (4).
+
+    Of a label that both parts say is impossible nothing is known: 1/2.
+    """
+    right, wrong = proportion * likelihoods, (1 - proportion) * corruption
+    total = right + wrong
+    return torch.where(total > 0, right / total, 0.5)
+
+
+def class_posterior(clean: Tensor, labels: Tensor, auxiliary: Tensor) -> Tensor:
+    """Return ``q_i [y = y~_i] + (1 - q_i) f_i(y)``, (N, K): Eq. (11)."""
+    given = F.one_hot(labels, auxiliary.shape[1]).to(auxiliary.dtype)
+    return clean[:, None] * given + (1 - clean[:, None]) * auxiliary
+
+
+def corruption_matrix(mass: Tensor, labels: Tensor) -> Tensor:
+    """Return ``sum_{i: label y'} q_i(y) / sum_i q_i(y)``, (K, K): Section 3.3.
+
+    A class without mass is said to keep its labels.
+    """
+    k = mass.shape[1]
+    joint = mass.T @ F.one_hot(labels, k).to(mass.dtype)
+    total = joint.sum(dim=1, keepdim=True)
+    keeps = torch.eye(k, dtype=mass.dtype, device=mass.device)
+    return torch.where(total > 0, joint / total, keeps)

@@ -1,0 +1,249 @@
+"""LNL-flywheel paper, Eqs. (4) to (14), in the running code: each step against rrm_theory."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from experiments import state as keeping
+from experiments.data import load
+from experiments.losses import pointwise_loss
+from experiments.methods import flywheel, method_of
+from experiments.models import build
+from experiments.outcome import result
+from experiments.problem import problem
+from experiments.spec import Run
+from experiments.step import Step
+from experiments.store import Checkpoint
+from experiments.train import DivergedError, train, trajectory
+from rrm_theory import confidence
+
+RUN = Run(
+    dataset="digits",
+    model="mlp",
+    loss="cce",
+    noise_rate=0.4,
+    seed=0,
+    noise="flip",
+    method="flywheel",
+    warm_up=1,
+    confidence_strength=0.125,
+    learning_rate=0.02,
+    momentum=0.5,
+    batch_size=50,
+    reduction="batch_mean",
+    iterations=2,
+    epochs_per_iteration=2,
+    train_samples=360,
+    test_samples=60,
+)
+DIGITS = load("digits")
+SAMPLES = problem(RUN, DIGITS)
+
+
+@st.composite
+def posteriors(draw):
+    """N samples of K classes in float64: labels, rows of f, g, eps, gamma; zeros and ones too."""
+    n, k = draw(st.integers(1, 8)), draw(st.integers(2, 4))
+    eighths = st.integers(0, 8).map(lambda i: i / 8)
+    rows = draw(
+        st.lists(st.lists(st.integers(0, 4), min_size=k, max_size=k), min_size=n, max_size=n)
+    )
+    f = torch.tensor(rows, dtype=torch.float64) + torch.tensor([[1.0] + [0.0] * (k - 1)])
+    numbers = st.lists(eighths, min_size=n, max_size=n).map(
+        lambda values: torch.tensor(values, dtype=torch.float64)
+    )
+    labels = torch.tensor(draw(st.lists(st.integers(0, k - 1), min_size=n, max_size=n)))
+    return labels, f / f.sum(1, keepdim=True), draw(numbers), draw(numbers), draw(eighths)
+
+
+@given(posteriors())
+def test_eq_4_is_bayes_rule(case):
+    """gamma g / (gamma g + (1 - gamma) eps); 1/2 where both parts rule the label out."""
+    _, _, g, eps, gamma = case
+    found = flywheel.clean_posterior(g, eps, torch.tensor(gamma, dtype=torch.float64))
+    possible = gamma * g + (1 - gamma) * eps > 0
+    assert found[~possible].tolist() == [0.5] * int((~possible).sum())
+    if possible.any():
+        known = confidence.clean_posterior(
+            g[possible].numpy(), eps[possible].numpy(), proportion=gamma
+        )
+        assert np.allclose(found[possible].numpy(), known, rtol=1e-14, atol=0)
+
+
+@given(posteriors())
+def test_eq_11_is_the_class_posterior(case):
+    """q_i on the label as it is, the rest as f says."""
+    labels, f, q, _, _ = case
+    found = flywheel.class_posterior(q, labels, f).numpy()
+    assert np.allclose(
+        found, confidence.class_posterior(q.numpy(), labels.numpy(), f.numpy()), atol=1e-15
+    )
+
+
+@given(posteriors())
+def test_the_matrix_is_the_m_step(case):
+    """Every row with mass sums to one; a class without mass keeps its labels."""
+    labels, f, _, _, _ = case
+    found = flywheel.corruption_matrix(f, labels).numpy()
+    massive = (f.sum(0) > 0).numpy()
+    assert np.allclose(found.sum(1), 1)
+    assert (found[~massive] == np.eye(f.shape[1])[~massive]).all()
+    # The theory refuses a class without mass, so it is given only those with some, and its labels.
+    if massive.all():
+        assert np.allclose(
+            found, confidence.corruption_matrix(f.numpy(), labels.numpy()), rtol=1e-13
+        )
+
+
+def in_float64():
+    """Return a flywheel in float64 after its warm-up and one cycle, and g as the cycle saw it."""
+    samples = replace(SAMPLES, x=SAMPLES.x.double())
+    model = build(RUN, shape=samples.shape, n_classes=10).double()
+    method = method_of(RUN, samples, model, pointwise_loss(RUN)).double()
+    order = list(torch.arange(360).split(50))
+    method.begin_epoch(order)
+    step = Step(RUN, samples, model, pointwise_loss(RUN), method)
+    step.weight = step.weight.double()
+    for index in order:
+        step(index)
+    return samples, model, method, order
+
+
+def test_a_cycle_is_the_six_equations():
+    """Recomputed by rrm_theory from the two networks before and after f is trained."""
+    samples, model, method, order = in_float64()
+    labels = samples.labels.numpy()
+    with torch.no_grad():
+        g = model.eval()(samples.x).softmax(1)
+        before = method.auxiliary.eval()(samples.x).softmax(1)
+    model.train()
+    method.auxiliary.train()
+    gamma = float((before.argmax(1) == samples.labels).double().mean())
+    method.begin_epoch(order)
+    with torch.no_grad():
+        after = method.auxiliary.eval()(samples.x).softmax(1)
+    q = confidence.clean_posterior(
+        g.gather(1, samples.labels[:, None])[:, 0].numpy(), np.full(360, 0.1), proportion=gamma
+    )
+    close = {"rtol": 1e-7, "atol": 1e-12}
+    assert np.allclose(method.clean.numpy(), q, **close)
+    assert float(method.proportion) == pytest.approx(
+        confidence.clean_proportion(method.clean.numpy())
+    )
+    target = confidence.class_posterior(method.clean.numpy(), labels, before.numpy())
+    assert np.allclose(method.target.numpy(), target, **close)
+    assert np.allclose(method.matrix.numpy(), confidence.corruption_matrix(target, labels), **close)
+    wrong = (1 - method.clean.numpy())[:, None] * after.numpy()
+    matrix = confidence.corruption_matrix(wrong, labels)
+    assert np.allclose(method.corrupted_matrix.numpy(), matrix, **close)
+    matrix = matrix / matrix.sum(1, keepdims=True)
+    eps = confidence.corruption_likelihood(
+        after.numpy() / after.numpy().sum(1, keepdims=True), matrix, labels
+    )
+    assert np.allclose(method.corruption.numpy(), eps, **close)
+    assert (method.resampled == after.argmax(1)).all()
+
+
+def test_eq_13_trains_the_auxiliary_network_on_pairs():
+    """One step by hand: images and posteriors mixed by the drawn share, 1/2 or more."""
+    samples, _, method, _ = in_float64()
+    index = torch.arange(50)
+    method.target.copy_(F.softmax(torch.randn(360, 10, dtype=torch.float64), dim=1))
+    drawing = torch.Generator()
+    drawing.set_state(method.drawing.get_state())
+    share = float(torch.rand((), generator=drawing))
+    share = max(share, 1 - share)
+    other = torch.randperm(50, generator=drawing)
+    twin = build(RUN, shape=samples.shape, n_classes=10).double()
+    twin.load_state_dict(method.auxiliary.state_dict())
+    velocity = [
+        method.optimiser.state[one]["momentum_buffer"].clone()
+        for one in method.auxiliary.parameters()
+    ]
+    x = share * samples.x[index] + (1 - share) * samples.x[other]
+    q = share * method.target[index] + (1 - share) * method.target[other]
+    loss = -(q * twin(x).softmax(1).log()).sum(1).mean()
+    gradients = torch.autograd.grad(loss, list(twin.parameters()))
+    method._train_auxiliary(index, mix=True)
+    for parameter, start, gradient, v in zip(
+        method.auxiliary.parameters(), twin.parameters(), gradients, velocity, strict=True
+    ):
+        moved = gradient + 0.5 * (0.5 * v + gradient)
+        torch.testing.assert_close(parameter, start - 0.02 * moved, rtol=1e-9, atol=1e-12)
+
+
+def test_eqs_8_and_9_train_the_main_network():
+    """-log g[y^] plus lambda times the mean of log g under the shares of the new labels."""
+    samples, model, method, order = in_float64()
+    index = torch.arange(30)
+    assert torch.equal(method.labels(index, samples.labels[index]), samples.labels[index])
+    assert method(model(samples.x[index]), index).tolist() == 0.0
+    method.begin_epoch(order)
+    assert torch.equal(method.labels(index, samples.labels[index]), method.resampled[index])
+    log_g = model(samples.x[index]).softmax(1).log()
+    share = torch.tensor([float((method.resampled == y).sum()) / 360 for y in range(10)])
+    expected = 0.125 * (log_g * share.double()).sum(1)
+    torch.testing.assert_close(method(model(samples.x[index]), index), expected)
+
+
+def test_the_auxiliary_network_classifies():
+    """Its accuracy is the run's; and it starts from other weights than g."""
+    model = build(RUN, shape=SAMPLES.shape, n_classes=10)
+    method = method_of(RUN, SAMPLES, model, pointwise_loss(RUN))
+    assert method.predictor(model) is method.auxiliary
+    assert not torch.equal(model.layers[0].weight, method.auxiliary.layers[0].weight)
+
+
+def test_the_confidence_term_has_no_floor():
+    """With one label a sample, p_y - lambda m_y < 0 for the others: the objective falls on.
+
+    theory.md C.3; a large learning rate shows it, and the run says so instead of going on.
+    """
+    with pytest.raises(DivergedError, match=r"the loss is (nan|-inf|inf)"):
+        train(replace(RUN, learning_rate=0.5, confidence_strength=3.0, iterations=4), SAMPLES)
+
+
+def test_what_it_estimates_is_kept():
+    """gamma, T, T_c and the area under the curve at every evaluation are in the result."""
+    log = train(RUN, SAMPLES)
+    kept = result(RUN, DIGITS, SAMPLES, log, {})
+    assert np.shape(kept["method"]["matrix"]) == (10, 10)
+    assert len(kept["cleanness_auc"]) == 4
+    assert kept["cleanness_auc"][0] == 0.5  # in the warm-up all labels are clean
+    assert 0 < kept["method"]["proportion"] < 1
+
+
+@pytest.mark.parametrize("saves", [3, 9, 10, 17, 19])
+def test_a_killed_run_ends_the_same(saves, tmp_path, monkeypatch):
+    """Both networks, both optimisers, posteriors and matrices are in the checkpoint; RRM around."""
+    run = replace(RUN, contamination=0.3)
+    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
+    checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
+    ordinary = Checkpoint.save
+
+    class Killed(Exception):
+        """What stands in for a kill."""
+
+    def save(self, state):
+        nonlocal count
+        ordinary(self, state)
+        count += 1
+        if count == saves:
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Checkpoint, "save", save)
+        with pytest.raises(Killed):
+            train(run, SAMPLES, checkpoint=checkpoint)
+    resumed, whole = train(run, SAMPLES, checkpoint=checkpoint), train(run, SAMPLES)
+    assert resumed.test_correct == whole.test_correct
+    assert resumed.method == whole.method
+    assert np.array_equal(
+        trajectory(run, resumed, SAMPLES).scaled_weights(),
+        trajectory(run, whole, SAMPLES).scaled_weights(),
+    )
