@@ -38,6 +38,7 @@ class Line:
     seconds: float
     reweighting_seconds: float
     detection: dict[str, list[float | None]]  # of `trajectory.detection`, a value a seed of RRM
+    method_auc: list[float]  # what a method's own `cleanness` finds in the end, a value a seed
 
     @property
     def published(self) -> float | None:
@@ -93,11 +94,11 @@ class Report:
     def gains(self) -> list[Gain]:
         """Return what RRM adds to plain training, for every line of RRM beside which there is one.
 
-        Plain training is the line with the same loss, data and noise.
+        Plain training is the line with the same method, loss, data and noise.
         """
 
-        def task(run: Run) -> tuple[str, str, float]:
-            return run.loss, run.dataset, run.noise_rate
+        def task(run: Run) -> tuple[str, str, str, str, float]:
+            return run.method, run.loss, run.dataset, run.noise, run.noise_rate
 
         plain = {task(line.cell.run): line for line in self.lines if not line.cell.rrm}
         gains = []
@@ -134,6 +135,7 @@ class Report:
                     "seconds": line.seconds,
                     "reweighting_seconds": line.reweighting_seconds,
                     "detection": line.detection,
+                    "method_auc": line.method_auc,
                 }
                 for line in self.lines
             ],
@@ -229,6 +231,7 @@ def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
             np.mean([one["seconds"].get("reweighting", 0.0) for one in results])
         ),
         detection={name: [one[name] for one in found] for name in MEASURES if found},
+        method_auc=[one["cleanness_auc"][-1] for one in results if one.get("cleanness_auc")],
     )
 
 

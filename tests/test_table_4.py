@@ -155,7 +155,7 @@ def test_at_a_smaller_scale_the_report_compares_what_rrm_gains(tmp_path, capsys)
     folders = ["--results", str(tmp_path), "--scale", "cpu"]
     assert main(["report", "table4", *folders]) == 0
     printed = capsys.readouterr().out
-    assert "Wrong labels found by the last weights" in printed
+    assert "Wrong labels found in the end" in printed
     assert "75.0" in printed
     assert main(["report", "table4", "--json", *folders]) == 0
     (data,) = json.loads(capsys.readouterr().out)

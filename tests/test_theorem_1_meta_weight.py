@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from experiments import state as keeping
-from experiments.catalogue import CIFAR_BASE
+from experiments.catalogue import CIFAR_BASE, TABLES
 from experiments.data import load
 from experiments.losses import pointwise_loss
 from experiments.method import Method
@@ -296,6 +296,27 @@ def test_a_method_of_one_s_own_is_one_class(monkeypatch):
         train(RUN, SAMPLES).test_correct
         != train(replace(RUN, contamination=0.3), SAMPLES).test_correct
     )
+
+
+def test_all_methods_of_the_table_see_the_same():
+    """One seed: the same samples train with the same labels, and C' is the share that is wrong."""
+    cells = TABLES["methods"].cells("paper", "reduced", 0)
+    assert len(cells) == 24
+    data = replace(
+        DIGITS,
+        x_test=np.zeros((597, 28, 28), np.uint8),
+        x_train=np.zeros((7000, 28, 28), np.uint8)
+        + np.arange(7000)[:, None, None].astype(np.uint8),
+        y_train=np.arange(7000) % 10,
+    )
+    seen = {}
+    for cell in cells:
+        p = problem(replace(cell.run, test_samples=60), data)
+        first = seen.setdefault(cell.run.noise, p)
+        assert torch.equal(p.labels, first.labels)
+        assert len(p.labels) == 5300
+        assert p.contaminated.mean() == pytest.approx(cell.noise_rate, abs=0.01)
+        assert cell.run.contamination == (cell.noise_rate if cell.rrm else None)
 
 
 def test_other_methods_of_the_table_hold_nothing_out():
