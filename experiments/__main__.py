@@ -334,7 +334,7 @@ def _accuracies(
 ) -> Shown:
     """Return the report of a table with one accuracy a cell."""
     reports = [
-        reporting.report(chosen, store, preset=preset, scale=scale, **_selection(options))
+        reporting.report(chosen, store, preset=preset, scale=scale, selection=_selection(options))
         for preset in presets
     ]
     sentences = [
@@ -350,7 +350,7 @@ def _attacked(
 ) -> Shown:
     """Return the report of a table with an accuracy for each size of the attack."""
     reports = [
-        attacked_report(chosen, store, preset=preset, scale=scale, **_selection(options))
+        attacked_report(chosen, store, preset=preset, scale=scale, selection=_selection(options))
         for preset in presets
     ]
     sentences = []
@@ -365,10 +365,11 @@ def _weights(
     chosen: Table, store: Store, presets: Sequence[str], scale: str, options: argparse.Namespace
 ) -> Shown:
     """Return the report of a table about weights: of the runs that pass --only, one by one."""
+    selection = _selection(options)
     reports = [
         one
         for preset in presets
-        for one in weights_reports(chosen, store, preset=preset, scale=scale, **_selection(options))
+        for one in weights_reports(chosen, store, preset=preset, scale=scale, selection=selection)
     ]
     if not reports:
         return [], [], [f"no run of {chosen.name} at scale {scale} has a trajectory."]
@@ -376,13 +377,12 @@ def _weights(
     return [one.as_json() for one in reports], weights_sections(reports), sentences
 
 
-def _selection(options: argparse.Namespace) -> dict[str, Callable[[Run], Any]]:
+def _selection(options: argparse.Namespace) -> reporting.Selection:
     """Return what --only keeps and what --set changes."""
     changes = _changes(options, table(options.table))
-    return {
-        "keep": lambda run: _chosen(run, options),
-        "change": lambda run: replace(run, **changes),
-    }
+    return reporting.Selection(
+        keep=lambda run: _chosen(run, options), change=lambda run: replace(run, **changes)
+    )
 
 
 def _bench(options: argparse.Namespace, console: Console) -> int:

@@ -28,6 +28,17 @@ MOST_SEEDS = 32
 
 
 @dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Which runs a report is about: cells whose run passes ``keep``, looked up after ``change``."""
+
+    keep: Callable[[Run], bool] = lambda _: True
+    change: Callable[[Run], Run] = lambda run: run
+
+
+EVERYTHING = Selection()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Line:
     """One cell of a table, summarised over its finished seeds."""
 
@@ -148,21 +159,17 @@ def report(
     *,
     preset: str,
     scale: str,
-    keep: Callable[[Run], bool] = lambda _: True,
-    change: Callable[[Run], Run] = lambda run: run,
+    selection: Selection = EVERYTHING,
 ) -> Report:
     """Return what the store knows of the table under the preset, whatever seeds are there.
-
-    Only the cells whose run passes ``keep`` count; ``change`` is applied to a run before it is
-    looked up, for settings other than the preset's.
 
     Raises
     ------
     ValueError
-        If ``keep`` leaves no cell.
+        If the selection leaves no cell.
 
     """
-    found = gather(table, store, preset=preset, scale=scale, keep=keep, change=change)
+    found = gather(table, store, preset=preset, scale=scale, selection=selection)
     lines = tuple(_line(cell, results) for cell, results in found if results)
     return Report(
         table=table, preset=preset, scale=scale, lines=lines, missing=len(found) - len(lines)
@@ -175,16 +182,15 @@ def gather(
     *,
     preset: str,
     scale: str,
-    keep: Callable[[Run], bool],
-    change: Callable[[Run], Run],
+    selection: Selection,
 ) -> list[tuple[Cell, list[dict[str, Any]]]]:
     """Return every cell that `report` is about, with the results of its finished seeds.
 
     Raises
     ------
     ValueError
-        If ``keep`` leaves no cell, or a result was made of a user's file or network as it no longer
-        is.
+        If the selection leaves no cell, or a result was made of a user's file or network as it no
+        longer is.
 
     Notes
     -----
@@ -194,9 +200,9 @@ def gather(
     found: dict[tuple[str, float, bool], tuple[Cell, list[dict[str, Any]]]] = {}
     for seed in range(MOST_SEEDS):
         for cell in table.cells(preset, scale, seed):
-            if not keep(cell.run):
+            if not selection.keep(cell.run):
                 continue
-            run = change(cell.run)
+            run = selection.change(cell.run)
             if run.dataset != cell.run.dataset:
                 cell = replace(cell, published=())
             _, results = found.setdefault((cell.row, cell.noise_rate, cell.rrm), (cell, []))

@@ -6,15 +6,15 @@ it does not say, so both are put into words, by rules that are printed with thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from experiments.catalogue import Cell, Table
-from experiments.report import Section, gather
-from experiments.spec import TEST_EPS, Run
+from experiments.report import EVERYTHING, Section, Selection, gather
+from experiments.spec import TEST_EPS
 from experiments.store import Store
 
 RULES = ("last", "selected", "selected_clean", "selected_attacked", "oracle")
@@ -90,18 +90,17 @@ def attacked_report(
     *,
     preset: str,
     scale: str,
-    keep: Callable[[Run], bool] = lambda _: True,
-    change: Callable[[Run], Run] = lambda run: run,
+    selection: Selection = EVERYTHING,
 ) -> AttackedReport:
     """Return what the store knows of the table; the arguments are those of `report.report`.
 
     Raises
     ------
     ValueError
-        If ``keep`` leaves no cell.
+        If the selection leaves no cell.
 
     """
-    found = gather(table, store, preset=preset, scale=scale, keep=keep, change=change)
+    found = gather(table, store, preset=preset, scale=scale, selection=selection)
     lines = tuple(_line(cell, results) for cell, results in found if results)
     missing = len(found) - len(lines)
     return AttackedReport(table=table, preset=preset, scale=scale, lines=lines, missing=missing)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from experiments.catalogue import APPENDIX_F, TABLE_6, Table
-from experiments.report import MOST_SEEDS, Section
-from experiments.spec import Run
+from experiments.report import EVERYTHING, MOST_SEEDS, Section, Selection
 from experiments.store import Store
 from experiments.trajectory import (
     BINS,
@@ -70,14 +69,15 @@ def weights_reports(
     *,
     preset: str,
     scale: str,
-    keep: Callable[[Run], bool] = lambda _: True,
-    change: Callable[[Run], Run] = lambda run: run,
+    selection: Selection = EVERYTHING,
 ) -> list[WeightsReport]:
     """Return a report for every seed that has a trajectory; see `report.report`."""
     reports = []
     for seed in range(MOST_SEEDS):
         for cell in table.cells(preset, scale, seed):
-            trajectory = store.load_trajectory(change(cell.run)) if keep(cell.run) else None
+            if not selection.keep(cell.run):
+                continue
+            trajectory = store.load_trajectory(selection.change(cell.run))
             if trajectory is not None:
                 reports.append(
                     WeightsReport(preset=preset, scale=scale, seed=seed, trajectory=trajectory)

@@ -9,6 +9,7 @@ from fixtures import as_trajectory, attacked_result
 
 from experiments.__main__ import main
 from experiments.catalogue import ABLATION, ADVERSARIAL_NOISE, PRESETS, TABLES
+from experiments.report import Selection
 from experiments.report_attacked import attacked_report, attacked_rows, attacked_verdict
 from experiments.report_weights import weights_reports, weights_rows, weights_verdict
 from experiments.spec import TEST_EPS
@@ -193,7 +194,13 @@ def test_without_results_there_is_nothing_to_say(tmp_path):
     report = attacked_report(TABLE_5, empty, preset="paper", scale="reduced")
     assert (report.lines, report.missing, attacked_verdict(report)) == ((), 10, [])
     with pytest.raises(ValueError, match="no cell of table5 is left after --only"):
-        attacked_report(TABLE_5, empty, preset="paper", scale="reduced", keep=lambda _: False)
+        attacked_report(
+            TABLE_5,
+            empty,
+            preset="paper",
+            scale="reduced",
+            selection=Selection(keep=lambda _: False),
+        )
 
 
 def test_table_6_beside_the_published_one(store):
