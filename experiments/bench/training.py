@@ -1,5 +1,8 @@
 """Adversarial training of Table 5's network: our loop against the loop as it is usually written.
 
+On a CPU each loop has a process of its own, as in use: ours with the memory settings that sweeps
+give their workers, the usual one as python starts, and once more with ours, to see what they do.
+
 Usual: a DataLoader over float images, batch by batch onto the device; FGSM by ``loss.backward()``;
 convolution, ReLU, pooling in this order and in the default memory format. In float64, from the same
 start and with the same batches, both end at the same network.
@@ -7,8 +10,12 @@ start and with the same batches, both end at the same network.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
@@ -22,9 +29,11 @@ from experiments.catalogue import TABLES
 from experiments.losses import pointwise_loss
 from experiments.method import Method
 from experiments.models import CNN_CHANNELS, CNN_HIDDEN, build, has_bfloat16
+from experiments.outcome import THREADS
 from experiments.problem import Problem
 from experiments.spec import Run
 from experiments.step import Step
+from experiments.sweep import HEADROOM
 
 SAMPLES = 2000
 ROUNDS = 5
@@ -40,20 +49,26 @@ def training() -> dict[str, Any]:
     cells = TABLES["table5"].cells("authors_program", "reduced", 0)
     run = next(cell.run for cell in cells if cell.noise_rate == 0.2 and not cell.rrm)
     samples = _samples(device)
-    peers: dict[str, Callable[[], object]] = {
-        "usual": _usual_epochs(run, samples, device),
-        "ours": _our_epochs(run, samples),
-    }
-    if has_bfloat16(device):
-        peers["ours, bfloat16"] = _our_epochs(replace(run, precision="bfloat16"), samples)
-    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
-    outcome = timed(
-        f"An epoch of {SAMPLES} samples, FGSM and SGD, batches of {run.batch_size}, {device}",
-        peers,
-        reference="ours",
-        rounds=ROUNDS,
-        wait=wait,
-    )
+    bfloat16 = replace(run, precision="bfloat16")
+    with ExitStack() as open_processes:
+
+        def peer(loop: str, run: Run, memory: dict[str, str]) -> Callable[[], object]:
+            if device == "cuda":
+                return EPOCHS[loop](run, samples, device)
+            return open_processes.enter_context(_elsewhere(loop, run, memory))
+
+        peers = {"usual": peer("usual", run, {}), "ours": peer("ours", run, HEADROOM)}
+        if device == "cpu":
+            peers["usual, our memory settings"] = peer("usual", run, HEADROOM)
+        if has_bfloat16(device):
+            peers["ours, bfloat16"] = peer("ours", bfloat16, HEADROOM)
+        outcome = timed(
+            f"An epoch of {SAMPLES} samples, FGSM and SGD, batches of {run.batch_size}, {device}",
+            peers,
+            reference="ours",
+            rounds=ROUNDS,
+            wait=torch.cuda.synchronize if device == "cuda" else lambda: None,
+        )
     seconds = {one["peer"]: one["seconds"] for one in outcome["timings"]}
     usual = next(one for one in outcome["timings"] if one["peer"] == "usual")
     return outcome | {
@@ -81,9 +96,49 @@ def _samples(device: str, dtype: torch.dtype = torch.float32) -> Problem:
     ).to(device)
 
 
-def _our_epochs(run: Run, samples: Problem) -> Callable[[], object]:
+@contextmanager
+def _elsewhere(loop: str, run: Run, memory: dict[str, str]) -> Iterator[Callable[[], object]]:
+    """Give a call that trains an epoch in a process started with these variables."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(loop, run, there), daemon=True)
+    before = {name: os.environ.get(name) for name in HEADROOM}
+    for name in HEADROOM:
+        os.environ.pop(name, None)
+    os.environ.update(memory)
+    try:
+        process.start()
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+    there.close()  # so that a death over there is the end of the file here
+
+    def epoch() -> None:
+        here.send(True)
+        here.recv()
+
+    try:
+        yield epoch
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _serve(loop: str, run: Run, pipe: Connection) -> None:
+    """Train an epoch for every message."""
+    torch.set_num_threads(THREADS)
+    epoch = EPOCHS[loop](run, _samples("cpu"), "cpu")
+    while True:
+        pipe.recv()
+        epoch()
+        pipe.send(True)
+
+
+def _our_epochs(run: Run, samples: Problem, device: str) -> Callable[[], object]:
     """Return a call that trains an epoch as `experiments.train` does."""
-    model = build(run, shape=(28, 28), n_classes=10, device=samples.x.device.type)
+    model = build(run, shape=(28, 28), n_classes=10, device=device)
     step = Step(run, samples, model, pointwise_loss(run), Method())
     drawing = torch.Generator().manual_seed(0)
 
@@ -127,6 +182,13 @@ def _usual_epochs(run: Run, samples: Problem, device: str) -> Callable[[], objec
             _usual_step(run, model, optimiser, x.to(device), labels.to(device))
 
     return epoch
+
+
+# What is timed, by name.
+EPOCHS: dict[str, Callable[[Run, Problem, str], Callable[[], object]]] = {
+    "ours": _our_epochs,
+    "usual": _usual_epochs,
+}
 
 
 def _usual_model(run: Run) -> UsualCNN:
