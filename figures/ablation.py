@@ -69,6 +69,8 @@ def draw(store: Store) -> Figure:
             axis.set_axisbelow(True)
         axes[0].set_yticks(range(len(names)), names)
         axes[0].set_ylim(len(names) - 0.5, -0.5)
-        axes[0].legend(frameon=False, loc="lower left")
+        handles, labels = axes[0].get_legend_handles_labels()
+        # Outside: marks are everywhere inside.
+        figure.legend(handles, labels, frameon=False, loc="outside right upper")
         figure.supxlabel("test accuracy without an attack, %, a mark a seed", fontsize=9)
     return figure
