@@ -174,3 +174,47 @@ def test_the_theory_suite_runs_and_prints(monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert "contains, fractions" in printed
     assert "HiGHS at N = 500" in printed
+
+
+def test_a_loop_in_a_process_of_its_own_trains_when_asked(monkeypatch):
+    """What it is started with is put back here; closed, it is gone."""
+    import multiprocessing
+    import os
+    from dataclasses import replace
+
+    from experiments.bench import training
+    from experiments.catalogue import TABLES
+
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "7")
+    monkeypatch.delenv("MALLOC_MMAP_THRESHOLD_", raising=False)
+    run = replace(TABLES["table5"].cells("paper", "reduced", 0)[0].run, batch_size=500)
+    before = set(multiprocessing.active_children())
+    with training._elsewhere("ours", run, {"MALLOC_TOP_PAD_": "1024"}) as epoch:
+        assert os.environ["MALLOC_TOP_PAD_"] == "7"
+        assert "MALLOC_MMAP_THRESHOLD_" not in os.environ
+        assert len(set(multiprocessing.active_children()) - before) == 1
+        start = time.perf_counter()
+        epoch()
+        assert time.perf_counter() > start
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_the_resnet_suite_runs_and_prints(monkeypatch, capsys):
+    """Its operations are those that one counts by hand."""
+    from rich.console import Console
+
+    from experiments.bench import resnet
+
+    monkeypatch.setattr(resnet, "SIDES", {"cpu": 64, "cuda": 64})
+    monkeypatch.setattr(resnet, "ROUNDS", 2)
+    outcome = SUITES["resnet"]()
+    if outcome["device"] == "cpu":
+        # By hand: multiplications of a forward pass on one image, twice for additions, three times
+        # for the backward pass, but for the images' own gradient.
+        convolutions = [(3, 16, 1024, 9), (16, 16, 1024, 9), (16, 16, 1024, 9), (16, 32, 256, 9),
+                        (32, 32, 256, 9), (16, 32, 256, 1), (32, 64, 64, 9), (64, 64, 64, 9),
+                        (32, 64, 64, 1), (64, 10, 1, 1)]  # fmt: skip
+        products = [a * b * places * taps for a, b, places, taps in convolutions]
+        assert outcome["operations_of_a_step"] == 128 * 2 * (3 * sum(products) - products[0])
+    print_benchmark("resnet", outcome, Console(width=200))
+    assert "of a matrix product's" in capsys.readouterr().out
