@@ -1,8 +1,12 @@
-"""What tests share: a stand-in for MNIST whose images show their label; small trajectories."""
+"""What tests share: stand-ins for data, small trajectories, runs that die and runs that agree."""
 
 import numpy as np
+import pytest
 
+from experiments import state as keeping
 from experiments.data import MNIST_TEST_COUNTS, MNIST_TRAIN_COUNTS
+from experiments.store import Checkpoint
+from experiments.train import train, trajectory
 from experiments.trajectory import Trajectory
 from rrm_theory.reweight.parts import Part
 
@@ -65,3 +69,33 @@ def colour_arrays(n_train=120, n_test=40, *, side=8, seed=0):
     arrays["y_clean"] = arrays["y_train"].copy()
     arrays["y_train"][: n_train // 4] = (arrays["y_clean"][: n_train // 4] + 1) % 3
     return arrays
+
+
+class Killed(Exception):
+    """What stands in for a kill where the process has to live on."""
+
+
+def train_until_killed(run, samples, checkpoint, *, saves):
+    """Train with a checkpoint after every batch and evaluation, and die after so many of them."""
+    count, ordinary = 0, Checkpoint.save
+
+    def save(self, state):
+        nonlocal count
+        ordinary(self, state)
+        count += 1
+        if count == saves:
+            raise Killed
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
+        patched.setattr(Checkpoint, "save", save)
+        with pytest.raises(Killed):
+            train(run, samples, checkpoint=checkpoint)
+
+
+def same_but_for_clocks(run, samples, one, other):
+    """Return whether two logs agree in every count, to the bit in every weight."""
+    clocks = ("seconds", "devices", "parts", "shares")
+    numbers = [{k: v for k, v in vars(log).items() if k not in clocks} for log in (one, other)]
+    weights = [trajectory(run, log, samples).scaled_weights() for log in (one, other)]
+    return numbers[0] == numbers[1] and np.array_equal(*weights)

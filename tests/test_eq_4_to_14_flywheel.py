@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fixtures import same_but_for_clocks, train_until_killed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments import state as keeping
 from experiments.data import load
 from experiments.losses import pointwise_loss
 from experiments.methods import flywheel, method_of
@@ -19,7 +19,7 @@ from experiments.problem import problem
 from experiments.spec import Run
 from experiments.step import Step
 from experiments.store import Checkpoint
-from experiments.train import DivergedError, train, trajectory
+from experiments.train import DivergedError, train
 from rrm_theory import confidence
 
 RUN = Run(
@@ -219,31 +219,9 @@ def test_what_it_estimates_is_kept():
 
 
 @pytest.mark.parametrize("saves", [3, 9, 10, 17, 19])
-def test_a_killed_run_ends_the_same(saves, tmp_path, monkeypatch):
+def test_a_killed_run_ends_the_same(saves, tmp_path):
     """Both networks, both optimisers, posteriors and matrices are in the checkpoint; RRM around."""
-    run = replace(RUN, contamination=0.3)
-    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
-    checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
-    ordinary = Checkpoint.save
-
-    class Killed(Exception):
-        """What stands in for a kill."""
-
-    def save(self, state):
-        nonlocal count
-        ordinary(self, state)
-        count += 1
-        if count == saves:
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoint, "save", save)
-        with pytest.raises(Killed):
-            train(run, SAMPLES, checkpoint=checkpoint)
-    resumed, whole = train(run, SAMPLES, checkpoint=checkpoint), train(run, SAMPLES)
-    assert resumed.test_correct == whole.test_correct
-    assert resumed.method == whole.method
-    assert np.array_equal(
-        trajectory(run, resumed, SAMPLES).scaled_weights(),
-        trajectory(run, whole, SAMPLES).scaled_weights(),
-    )
+    run, checkpoint = replace(RUN, contamination=0.3), Checkpoint(tmp_path / "run.checkpoint")
+    train_until_killed(run, SAMPLES, checkpoint, saves=saves)
+    resumed = train(run, SAMPLES, checkpoint=checkpoint)
+    assert same_but_for_clocks(run, SAMPLES, resumed, train(run, SAMPLES))

@@ -12,10 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fixtures import as_trajectory, colour_arrays
+from fixtures import as_trajectory, colour_arrays, same_but_for_clocks, train_until_killed
 from torch.nn import functional as F
 
-from experiments import state as keeping
 from experiments.__main__ import main
 from experiments.augmentation import crop_and_flip, draw_moves
 from experiments.catalogue import TABLES
@@ -30,7 +29,7 @@ from experiments.resnet import RESNETS
 from experiments.spec import Run
 from experiments.step import Step
 from experiments.store import Checkpoint, Store
-from experiments.train import train, trajectory
+from experiments.train import train
 from experiments.trajectory import detection
 
 ROOT = Path(__file__).parent.parent
@@ -362,35 +361,12 @@ def test_the_network_is_asked_in_evaluation_mode(samples):
 
 
 @pytest.mark.parametrize("saves", [1, 4, 5, 9, 11])
-def test_a_killed_run_ends_the_same(saves, samples, tmp_path, monkeypatch):
+def test_a_killed_run_ends_the_same(saves, samples, tmp_path):
     """Momentum, running averages and moves are in the checkpoint: the weights agree to the bit."""
-    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
-    checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
-    ordinary = Checkpoint.save
-
-    class Killed(Exception):
-        """What stands in for a kill."""
-
-    def save(self, state):
-        nonlocal count
-        ordinary(self, state)
-        count += 1
-        if count == saves:
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoint, "save", save)
-        with pytest.raises(Killed):
-            train(RUN, samples, checkpoint=checkpoint)
-    resumed, whole = train(RUN, samples, checkpoint=checkpoint), train(RUN, samples)
-    assert resumed.test_correct == whole.test_correct
-    assert [one["threshold"] for one in resumed.reweightings] == [
-        one["threshold"] for one in whole.reweightings
-    ]
-    assert np.array_equal(
-        trajectory(RUN, resumed, samples).scaled_weights(),
-        trajectory(RUN, whole, samples).scaled_weights(),
-    )
+    checkpoint = Checkpoint(tmp_path / "run.checkpoint")
+    train_until_killed(RUN, samples, checkpoint, saves=saves)
+    resumed = train(RUN, samples, checkpoint=checkpoint)
+    assert same_but_for_clocks(RUN, samples, resumed, train(RUN, samples))
 
 
 # One's own data and network.

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from fixtures import same_but_for_clocks, train_until_killed
 from torch import nn
 
-from experiments import state as keeping
 from experiments.catalogue import CIFAR_BASE, TABLES
 from experiments.data import load
 from experiments.losses import pointwise_loss
@@ -20,7 +20,7 @@ from experiments.problem import problem
 from experiments.spec import Run
 from experiments.step import Step
 from experiments.store import Checkpoint
-from experiments.train import train, trajectory
+from experiments.train import train
 
 RUN = Run(
     dataset="digits",
@@ -244,36 +244,12 @@ def test_a_trial_step_leaves_running_averages_alone():
 
 
 @pytest.mark.parametrize("saves", [1, 6, 7, 13])
-def test_a_killed_run_ends_the_same(saves, tmp_path, monkeypatch):
+def test_a_killed_run_ends_the_same(saves, tmp_path):
     """V, its optimiser and what it draws are in the checkpoint; RRM around it."""
-    run = replace(RUN, contamination=0.3)
-    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
-    checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
-    ordinary = Checkpoint.save
-
-    class Killed(Exception):
-        """What stands in for a kill."""
-
-    def save(self, state):
-        nonlocal count
-        ordinary(self, state)
-        count += 1
-        if count == saves:
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoint, "save", save)
-        with pytest.raises(Killed):
-            train(run, SAMPLES, checkpoint=checkpoint)
-    resumed, whole = train(run, SAMPLES, checkpoint=checkpoint), train(run, SAMPLES)
-    assert resumed.test_correct == whole.test_correct
-    assert [one["threshold"] for one in resumed.reweightings] == [
-        one["threshold"] for one in whole.reweightings
-    ]
-    assert np.array_equal(
-        trajectory(run, resumed, SAMPLES).scaled_weights(),
-        trajectory(run, whole, SAMPLES).scaled_weights(),
-    )
+    run, checkpoint = replace(RUN, contamination=0.3), Checkpoint(tmp_path / "run.checkpoint")
+    train_until_killed(run, SAMPLES, checkpoint, saves=saves)
+    resumed = train(run, SAMPLES, checkpoint=checkpoint)
+    assert same_but_for_clocks(run, SAMPLES, resumed, train(run, SAMPLES))
 
 
 def test_the_perceptron_takes_second_derivatives_too():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fixtures import same_but_for_clocks, train_until_killed
 from kill import survives
 
 from experiments import state as keeping
@@ -15,7 +16,7 @@ from experiments.problem import problem
 from experiments.spec import Run
 from experiments.step import Step
 from experiments.store import Checkpoint
-from experiments.train import DivergedError, train, trajectory
+from experiments.train import DivergedError, train
 
 RUN = Run(
     dataset="digits",
@@ -39,12 +40,7 @@ SAMPLES = problem(RUN, load("digits"))
 
 def same(one, other):
     """Return whether two logs agree in everything but clocks."""
-    numbers = ("validation_correct", "clean_validation_correct", "test_correct", "canary",
-               "attacked_correct", "attacked_validation_correct", "reweightings")  # fmt: skip
-    return all(getattr(one, name) == getattr(other, name) for name in numbers) and np.array_equal(
-        trajectory(RUN, one, SAMPLES).scaled_weights(),
-        trajectory(RUN, other, SAMPLES).scaled_weights(),
-    )
+    return same_but_for_clocks(RUN, SAMPLES, one, other)
 
 
 def test_sigkill_at_random_moments_changes_nothing():
@@ -52,10 +48,6 @@ def test_sigkill_at_random_moments_changes_nothing():
     *kills, verdict = survives(3, seed=1)
     assert sum("found epoch" in line for line in kills) == 3
     assert verdict == "bit-identical"
-
-
-class Killed(Exception):
-    """What stands in for a kill where the process has to live on."""
 
 
 # 330 samples are four batches an epoch, after which the state is saved once more.
@@ -68,21 +60,8 @@ def test_a_run_goes_on_within_an_epoch(saves, tmp_path, monkeypatch):
 
     It goes on with the very next batch, which the number of steps shows.
     """
-    monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
-    checkpoint, count = Checkpoint(tmp_path / "run.checkpoint"), 0
-    ordinary = Checkpoint.save
-
-    def save(self, state):
-        nonlocal count
-        ordinary(self, state)
-        count += 1
-        if count == saves:
-            raise Killed
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Checkpoint, "save", save)
-        with pytest.raises(Killed):
-            train(RUN, SAMPLES, checkpoint=checkpoint)
+    checkpoint = Checkpoint(tmp_path / "run.checkpoint")
+    train_until_killed(RUN, SAMPLES, checkpoint, saves=saves)
     state = checkpoint.load(RUN.key)
     epoch, position = SAVES[saves - 1]
     assert (state["epoch"], state["position"]) == (epoch + (not position), position)
