@@ -61,8 +61,7 @@ def train(
     DivergedError
         If the loss of an epoch's last batch is not finite.
     ValueError
-        If there is no such network, or it does not answer with logits; or if the checkpoint is of
-        another data file or network than there is now.
+        If there is no such network, or it does not answer with logits.
 
     Notes
     -----

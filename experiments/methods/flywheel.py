@@ -83,7 +83,11 @@ class Flywheel(Method):
         # Not a child: its parameters are not the method's.
         self._model = (model,)
         self.auxiliary = build(
-            run, shape=problem.shape, n_classes=problem.n_classes, stream=Stream.AUXILIARY
+            run,
+            shape=problem.shape,
+            n_classes=problem.n_classes,
+            device=problem.x.device.type,
+            stream=Stream.AUXILIARY,
         )
         n, k = len(problem.labels), problem.n_classes
         self.register_buffer("clean", torch.ones(n))
