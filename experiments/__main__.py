@@ -33,6 +33,7 @@ from experiments.report_attacked import (
     missing,
 )
 from experiments.report_detection import detection_sections
+from experiments.report_methods import methods_report, methods_sections, methods_verdict
 from experiments.report_weights import weights_reports, weights_sections, weights_verdict
 from experiments.spec import DATASETS, MODELS, OWN_DATA, OWN_MODEL, Run
 from experiments.store import (
@@ -305,7 +306,12 @@ def _report(options: argparse.Namespace, console: Console) -> int:
     presets = [_known(options.preset, known, "preset")] if options.preset else known
     scales = [_known(options.scale, chosen.scales, "scale")] if options.scale else chosen.scales
     store = Store(experiment=chosen.experiment, results=options.results, work=options.work)
-    show = {"accuracy": _accuracies, "attacked": _attacked, "weights": _weights}[chosen.shows]
+    show = {
+        "accuracy": _accuracies,
+        "attacked": _attacked,
+        "weights": _weights,
+        "methods": _methods,
+    }[chosen.shows]
     by_scale = [show(chosen, store, presets, scale, options) for scale in scales]
     # The first with results; if there is none, the first says so.
     shown = next((one for one in by_scale if one[1]), by_scale[0])
@@ -375,6 +381,16 @@ def _weights(
         return [], [], [f"no run of {chosen.name} at scale {scale} has a trajectory."]
     sentences = [sentence for one in reports for sentence in weights_verdict(one)]
     return [one.as_json() for one in reports], weights_sections(reports), sentences
+
+
+def _methods(
+    chosen: Table, store: Store, presets: Sequence[str], scale: str, options: argparse.Namespace
+) -> Shown:
+    """Return the report of a table of methods."""
+    (preset,) = presets
+    selection = _selection(options)
+    one = methods_report(chosen, store, preset=preset, scale=scale, selection=selection)
+    return [one.as_json()], methods_sections(one), methods_verdict(one)
 
 
 def _selection(options: argparse.Namespace) -> reporting.Selection:

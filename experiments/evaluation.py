@@ -78,11 +78,9 @@ def note_cleanness(
     from sklearn.metrics import roc_auc_score
 
     wrong = problem.contaminated
-    # The losses cost a pass over the training samples.
-    if run.method == "none" or not wrong.any() or wrong.all():
+    if not wrong.any() or wrong.all():
         return
-    losses = sample_losses(run, model, loss, Method(), problem)
-    cleanness = method.cleanness(losses)
+    cleanness = method.cleanness(lambda: sample_losses(run, model, loss, Method(), problem))
     if cleanness is not None:
         log.cleanness_auc.append(float(roc_auc_score(~wrong, cleanness.cpu().numpy())))
 

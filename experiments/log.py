@@ -20,8 +20,9 @@ class Log:
     ``attacked_correct[e][f][k]`` the latter under the k-th of TEST_EPS.
     ``cleanness_auc[e]`` says how well a method tells right training labels from wrong ones.
     ``canary[e]`` compares FGSM with PGD. ``parts`` and ``shares`` are the trajectory; ``method`` is
-    what the method keeps when the run ends; ``seconds`` adds up wall time by activity; ``devices``
-    are those the run was on, one after the other.
+    what the method keeps when the run ends; ``seconds`` adds up wall time by activity;
+    ``peak_memory`` is the most of it, in bytes, where that is known; ``devices`` are those the run
+    was on, one after the other.
     """
 
     validation_correct: list[list[int]] = field(default_factory=list)
@@ -36,6 +37,7 @@ class Log:
     parts: list[Tensor] = field(default_factory=list)
     shares: list[Tensor] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    peak_memory: int | None = None
     devices: list[str] = field(default_factory=list)
 
 

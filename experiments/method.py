@@ -8,6 +8,7 @@ and so part of every checkpoint.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -47,10 +48,10 @@ class Method(nn.Module):
         """Return the network that classifies, in the end."""
         return model
 
-    def cleanness(self, losses: Tensor) -> Tensor | None:
+    def cleanness(self, losses: Callable[[], Tensor]) -> Tensor | None:
         """Return how right each training label seems, (N,), the larger the more; here unknown.
 
-        ``losses`` are those of the labels that the samples came with.
+        ``losses`` returns those of the labels that the samples came with, by a pass over them.
         """
         del losses
         return None

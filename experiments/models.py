@@ -79,12 +79,16 @@ class CNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
+        logits: Tensor = self.output(self.features(x))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the logits are linear in, (B, 100)."""
         x = x.unsqueeze(1).contiguous(memory_format=torch.channels_last)
         for convolution in self.convolutions:
             # The largest of four rectified values is their largest, rectified: a quarter of work.
             x = F.relu(F.max_pool2d(convolution(x), kernel_size=2, ceil_mode=True))
-        logits: Tensor = self.output(F.relu(self.hidden(x.flatten(1))))
-        return logits
+        return F.relu(self.hidden(x.flatten(1)))
 
 
 class Autocast(nn.Module):

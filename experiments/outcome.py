@@ -91,6 +91,7 @@ def result(
             "test": [len(fold.test) for fold in problem.folds],
         },
         "seconds": {name: round(spent, 4) for name, spent in sorted(log.seconds.items())},
+        "peak_memory_bytes": log.peak_memory,
         "reweightings": log.reweightings,
         "detection": None if path is None else detection(path),
         "cleanness_auc": log.cleanness_auc,

@@ -155,13 +155,7 @@ def problem(run: Run, data: Data) -> Problem:
             return symmetric(labels, noise_rate=rate, n_classes=k, rng=rng)
         if run.noise == "uniform_or_kept":
             return resampled(labels, noise_rate=rate, n_classes=k, rng=rng)
-        # Training, validation and test labels move by one map.
-        kernel = (
-            TABLE_9
-            if run.noise == "table9"
-            else class_map(k, FLIP_TARGETS[run.noise], generator(run.seed, Stream.CLASS_MAP))
-        )
-        return by_kernel(labels, noise_rate=rate, kernel=kernel, rng=rng)
+        return by_kernel(labels, noise_rate=rate, kernel=_kernel(run, k), rng=rng)
 
     noisy = contaminate(given[train], Stream.TRAIN_NOISE)
     x_test, y_test = data.x_test[: run.test_samples], data.y_test[: run.test_samples]
@@ -203,6 +197,35 @@ def problem(run: Run, data: Data) -> Problem:
         else None,
         origin=origin(run, data),
     )
+
+
+def _kernel(run: Run, n_classes: int) -> NDArray[np.int64]:
+    """Return weights of what a label becomes; training, validation and test share them."""
+    if run.noise == "symmetric":
+        return np.ones((n_classes, n_classes), np.int64) - np.eye(n_classes, dtype=np.int64)
+    if run.noise == "uniform_or_kept":
+        return np.ones((n_classes, n_classes), np.int64)
+    if run.noise == "table9":
+        return TABLE_9
+    return class_map(n_classes, FLIP_TARGETS[run.noise], generator(run.seed, Stream.CLASS_MAP))
+
+
+def noise_matrix(run: Run, n_classes: int) -> NDArray[np.float64]:
+    """Return ``T[y, z] = (1 - C) [y = z] + C kernel[y, z]``, what the run's noise makes of labels.
+
+    Shape (K, K); every row of the kernel sums to 1. Of the labels of one run it is the expectation.
+
+    Examples
+    --------
+    >>> from experiments.spec import Run
+    >>> run = Run(dataset="digits", model="mlp", loss="cce", noise_rate=0.5, seed=0, noise="flip")
+    >>> sorted(noise_matrix(run, 3)[0].tolist())
+    [0.0, 0.5, 0.5]
+
+    """
+    kernel = _kernel(run, n_classes)
+    moved: NDArray[np.float64] = kernel / kernel.sum(axis=1, keepdims=True)
+    return (1 - run.noise_rate) * np.eye(n_classes) + run.noise_rate * moved
 
 
 def _normalisation(run: Run, x: Samples, ink: tuple[float, float]) -> tuple[float, float]:

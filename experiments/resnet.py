@@ -59,7 +59,12 @@ class ResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
+        logits: Tensor = self.output(self.features(x))
+        return logits
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the logits are linear in, (B, channels of the last stage)."""
         # Images whose last axis is colour are channels-last already.
         maps = F.relu(self.stem_norm(self.stem(x.permute(0, 3, 1, 2))))
-        logits: Tensor = self.output(self.blocks(maps).mean(dim=(2, 3)))
-        return logits
+        averages: Tensor = self.blocks(maps).mean(dim=(2, 3))
+        return averages

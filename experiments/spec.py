@@ -31,7 +31,7 @@ MODELS = ("mlp", "cnn", "resnet8", "resnet18", "resnet34")
 OWN_DATA = ".npz"
 OWN_MODEL = ":"
 Noise = Literal["symmetric", "table9", "uniform_or_kept", "flip", "flip2"]
-MethodName = Literal["none", "mw_net", "mnw_net", "rmnw_net", "flywheel"]
+MethodName = Literal["none", "small_loss", "mw_net", "mnw_net", "rmnw_net", "flywheel"]
 # Methods that need held-out samples.
 META_METHODS = ("mw_net", "mnw_net", "rmnw_net")
 LossName = Literal["cce", "mae", "mse", "gce", "elr"]
@@ -96,8 +96,10 @@ class Run:
     # What a method adds to the weighted losses, see `experiments.methods`; ELR is a loss, above.
     method: MethodName = "none"
     meta_every: int = 1  # steps between two updates of a weighting network
+    meta_learning_rate: float = 1e-3  # of its Adam
     warm_up: int = 10  # epochs before the flywheel turns
     confidence_strength: float = 3.0  # lambda of the flywheel, of which there is no minimum above 1
+    contrastive_strength: float = 0.0  # alpha of the flywheel, the paper's 0.025; 0: no such term
 
     # What the literature leaves unsaid.
     normalisation: Literal["scalar", "unit"] = "scalar"  # by two scalars: mean and std, or range
@@ -138,7 +140,7 @@ class Run:
             raise ValueError(msg)
         for name in ("noise_rate", "validation"):
             fraction_of_samples(getattr(self, name), name)
-        for name in ("learning_rate", "elr_strength", "gce_q"):
+        for name in ("learning_rate", "meta_learning_rate", "elr_strength", "gce_q"):
             positive(getattr(self, name), name)
         if self.penalty is not None and self.contamination is not None:
             msg = (
@@ -182,7 +184,8 @@ class Run:
             if value is not None and value < 1:
                 msg = f"{name} must be a positive integer, got {value!r}."
                 raise ValueError(msg)
-        for name in ("meta_samples", "warm_up", "confidence_strength"):
+        strengths = ("confidence_strength", "contrastive_strength")
+        for name in ("meta_samples", "warm_up", *strengths):
             value = getattr(self, name)
             if not 0 <= value < float("inf"):
                 msg = f"{name} must be finite and at least 0, got {value!r}."

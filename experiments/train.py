@@ -16,6 +16,7 @@ from torch import Tensor
 from experiments.evaluation import note_accuracy, note_cleanness, sample_losses
 from experiments.log import Clock, Log
 from experiments.losses import pointwise_loss
+from experiments.memory import PeakMemory
 from experiments.methods import method_of
 from experiments.models import build
 from experiments.problem import Problem
@@ -69,7 +70,7 @@ def train(
     that draw from them. Cost: about 3 forward passes an epoch, 5 with ``train_eps``.
 
     """
-    n = len(problem.labels)
+    n, memory = len(problem.labels), PeakMemory(device)
     problem = problem.to(device)
     model = build(run, shape=problem.shape, n_classes=problem.n_classes, device=device)
     loss = pointwise_loss(run)
@@ -113,6 +114,7 @@ def train(
             note_accuracy(log, run, method.predictor(model), loss, problem)
             note_cleanness(log, run, model, loss, method, problem)
         clock.lap("evaluation")
+        log.peak_memory = max(filter(None, (log.peak_memory, memory())), default=None)
         after_epoch(epoch + 1)
         stopping = epoch + 1 < run.epochs and stop()
         if stopping or state.due():

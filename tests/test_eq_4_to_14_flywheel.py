@@ -6,15 +6,18 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from fixtures import same_but_for_clocks, train_until_killed
+from fixtures import colour_arrays, same_but_for_clocks, train_until_killed
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.augmentation import crop_and_flip, distort, draw_distortions, draw_moves
 from experiments.data import load
+from experiments.evaluation import batches
 from experiments.losses import pointwise_loss
 from experiments.methods import flywheel, method_of
 from experiments.models import build
 from experiments.outcome import result
+from experiments.own import own_data
 from experiments.problem import problem
 from experiments.spec import Run
 from experiments.step import Step
@@ -178,14 +181,14 @@ def test_eq_13_trains_the_auxiliary_network_on_pairs():
 
 
 def test_eqs_8_and_9_train_the_main_network():
-    """-log g[y^] plus lambda times the mean of log g under the shares of the new labels."""
+    """-log g[y^] plus lambda times the mean of log(g + 1e-8) under the new labels' shares."""
     samples, model, method, order = in_float64()
     index = torch.arange(30)
     assert torch.equal(method.labels(index, samples.labels[index]), samples.labels[index])
     assert method(model(samples.x[index]), index).tolist() == 0.0
     method.begin_epoch(order)
     assert torch.equal(method.labels(index, samples.labels[index]), method.resampled[index])
-    log_g = model(samples.x[index]).softmax(1).log()
+    log_g = (model(samples.x[index]).softmax(1) + 1e-8).log()
     share = torch.tensor([float((method.resampled == y).sum()) / 360 for y in range(10)])
     expected = 0.125 * (log_g * share.double()).sum(1)
     torch.testing.assert_close(method(model(samples.x[index]), index), expected)
@@ -199,13 +202,26 @@ def test_the_auxiliary_network_classifies():
     assert not torch.equal(model.layers[0].weight, method.auxiliary.layers[0].weight)
 
 
-def test_the_confidence_term_has_no_floor():
-    """With one label a sample, p_y - lambda m_y < 0 for the others: the objective falls on.
+def test_the_confidence_term_has_a_floor(monkeypatch):
+    """Probabilities of zero cost lambda log(1e-8) and no more, and pull at nothing any longer.
 
-    theory.md C.3; a large learning rate shows it, and the run says so instead of going on.
+    Without it p_y - lambda m_y < 0 for all labels but one, the objective falls on (theory.md C.3),
+    and so does training, which says so.
     """
+    samples, _, method, order = in_float64()
+    method.begin_epoch(order)
+    logits = torch.zeros(1, 10, dtype=torch.float64)
+    logits[0, 3] = 1e4
+    logits.requires_grad_()
+    term = method(logits, torch.tensor([0]))
+    share = float((method.resampled != 3).sum()) / len(samples.labels)
+    assert term.item() == pytest.approx(0.125 * share * np.log(1e-8))
+    assert torch.autograd.grad(term.sum(), logits)[0].abs().max() == 0
+    steep = replace(RUN, learning_rate=0.5, confidence_strength=3.0, iterations=4)
+    assert train(steep, SAMPLES).test_correct
+    monkeypatch.setattr(flywheel, "FLOOR", 0.0)
     with pytest.raises(DivergedError, match=r"the loss is (nan|-inf|inf)"):
-        train(replace(RUN, learning_rate=0.5, confidence_strength=3.0, iterations=4), SAMPLES)
+        train(steep, SAMPLES)
 
 
 def test_what_it_estimates_is_kept():
@@ -225,3 +241,121 @@ def test_a_killed_run_ends_the_same(saves, tmp_path):
     train_until_killed(run, SAMPLES, checkpoint, saves=saves)
     resumed = train(run, SAMPLES, checkpoint=checkpoint)
     assert same_but_for_clocks(run, SAMPLES, resumed, train(run, SAMPLES))
+
+
+# Section 4.1: augmented images, and the contrastive term.
+
+COLOURS = replace(
+    RUN,
+    dataset="own.npz",
+    model="resnet8",
+    noise_rate=0.0,
+    initialisation="torch",
+    augment="crop_and_flip",
+    contrastive_strength=0.025,
+    batch_size=32,
+    train_samples=None,
+    test_samples=None,
+)
+
+
+@pytest.fixture
+def colours(tmp_path):
+    """Return the samples of a user's file of small colour images."""
+    np.savez(tmp_path / "own.npz", **colour_arrays())
+    return problem(COLOURS, own_data(str(tmp_path / "own.npz")))
+
+
+def flywheel_of(run, samples):
+    """Return a flywheel around the run's network."""
+    model = build(run, shape=samples.shape, n_classes=samples.n_classes)
+    return method_of(run, samples, model, pointwise_loss(run))
+
+
+def test_the_e_step_hears_the_mean_over_two_weak_copies(colours):
+    """Of f alone; g is asked once, about the images as they are."""
+    method = flywheel_of(COLOURS, colours)
+    drawing = torch.Generator()
+    drawing.set_state(method.drawing.get_state())
+    f = method.auxiliary.eval()
+    expected = []
+    with torch.no_grad():
+        for x in batches(colours.x, COLOURS):
+            moves = [draw_moves(len(x), drawing) for _ in range(2)]
+            copies = [f(crop_and_flip(x, one, colours.ink[0])).softmax(1) for one in moves]
+            expected.append(sum(copies) / 2)
+        once = f(colours.x).softmax(1)
+    f.train()
+    found = method._probabilities(f, weakly=True)
+    torch.testing.assert_close(found, torch.cat(expected))
+    assert not torch.allclose(found, once, atol=1e-3)
+    torch.testing.assert_close(method._probabilities(f), once)
+
+
+def test_without_augmentation_it_hears_f_once():
+    """The same as an ordinary pass, and nothing is drawn."""
+    _, _, method, _ = in_float64()
+    drawn = method.drawing.get_state()
+    f = method.auxiliary
+    assert torch.equal(method._probabilities(f, weakly=True), method._probabilities(f))
+    assert torch.equal(method.drawing.get_state(), drawn)
+
+
+@pytest.mark.parametrize("mix", [False, True])
+def test_f_is_trained_on_weak_images_and_contrasts_strong_ones(colours, mix):
+    """One step by hand, in the order in which everything is drawn; no contrast in the warm-up."""
+    run = replace(COLOURS, contrastive_strength=2.0, momentum=0.0)
+    method, twin = flywheel_of(run, colours), flywheel_of(run, colours)
+    index = torch.arange(32)
+    rng = torch.Generator()
+    rng.set_state(method.drawing.get_state())
+
+    def weak():
+        return crop_and_flip(colours.x[index], draw_moves(32, rng), colours.ink[0])
+
+    x, q = weak(), method.target[index]
+    if mix:
+        share = float(torch.rand((), generator=rng))
+        share = max(share, 1 - share)
+        other = torch.randperm(32, generator=rng)
+        x, q = share * x + (1 - share) * x[other], share * q + (1 - share) * q[other]
+    loss = -(q * twin.auxiliary(x).log_softmax(1)).sum(1).mean()
+    if mix:
+        views = []
+        for _ in range(2):
+            distortions = draw_distortions(32, rng)
+            image = distort(weak(), distortions, colours.ink)
+            views.append(twin.projection(twin.auxiliary.features(image)))
+        z = F.normalize(torch.cat(views), dim=1)
+        e = (2 * z @ z.T).exp()
+        e = e - torch.diag(e.diagonal())
+        pair = torch.arange(64).roll(32)
+        loss = loss + 2.0 * -(e[torch.arange(64), pair] / e.sum(1)).log().mean()
+    parameters = [*twin.auxiliary.parameters(), *twin.projection.parameters()]
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    method._train_auxiliary(index, mix=mix)
+    moved = [*method.auxiliary.parameters(), *method.projection.parameters()]
+    for after, before, gradient in zip(moved, parameters, gradients, strict=True):
+        step = 0 if gradient is None else 0.02 * gradient
+        torch.testing.assert_close(after, before - step, rtol=1e-4, atol=1e-6)
+
+
+def test_a_killed_run_with_all_of_it_ends_the_same(colours, tmp_path):
+    """The projection and what the augmentations draw are in the checkpoint."""
+    run, checkpoint = replace(COLOURS, contamination=0.25), Checkpoint(tmp_path / "run.checkpoint")
+    train_until_killed(run, colours, checkpoint, saves=11)
+    resumed = train(run, colours, checkpoint=checkpoint)
+    assert same_but_for_clocks(run, colours, resumed, train(run, colours))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"augment": "none"}, "contrastive_strength > 0 needs augment='crop_and_flip', got 'none'"),
+        ({"model": "mlp"}, r"needs a network with features\(x\), .* got model='mlp'"),
+    ],
+)
+def test_a_contrast_that_cannot_be_is_refused(colours, changes, message):
+    """Without augmentation the copies are one; without features there is nothing to compare."""
+    with pytest.raises(ValueError, match=message):
+        flywheel_of(replace(COLOURS, **changes), colours)

@@ -85,7 +85,7 @@ def test_mae_sums_to_a_constant_over_the_labels():
 
 def test_elr_remembers_and_regularises():
     """t <- beta t + (1 - beta) p from t = 0, then lambda log(1 - <p, t>)."""
-    elr = EarlyLearning(3, 2, decay=0.75, strength=3.0)
+    elr = EarlyLearning(torch.zeros(3), 2, decay=0.75, strength=3.0)
     logits, index = torch.tensor([[0.0, 0.0]]), torch.tensor([2])
     assert elr(logits, index).tolist() == [0.0]
     elr.record(logits, index)
@@ -97,7 +97,7 @@ def test_elr_remembers_and_regularises():
 
 def test_elr_remembers_distributions():
     """What enters the memory is clipped and sums to one again."""
-    elr = EarlyLearning(1, 3, decay=0.0, strength=1.0)
+    elr = EarlyLearning(torch.zeros(1), 3, decay=0.0, strength=1.0)
     elr.record(torch.tensor([[20.0, 0.0, 0.0]]), torch.tensor([0]))
     assert float(elr.target.sum()) == pytest.approx(1, abs=2.0**-22)
     assert float(elr.target[0, 1]) == pytest.approx(1e-4 / (1 + 1e-4), rel=1e-5)
@@ -111,7 +111,7 @@ def test_the_run_says_how_elr_remembers():
 
 def test_elr_s_logarithm_never_sees_zero():
     """Certain and remembered, <p, t> is below 1 by the clip."""
-    elr = EarlyLearning(1, 2, decay=0.0, strength=1.0)
+    elr = EarlyLearning(torch.zeros(1), 2, decay=0.0, strength=1.0)
     logits, index = torch.tensor([[90.0, -90.0]]), torch.tensor([0])
     elr.record(logits, index)
     assert elr(logits, index).item() >= np.log(ELR_CLIP)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.augmentation import PADDING, crop_and_flip, draw_moves
+from experiments.augmentation import PADDING, crop_and_flip, distort, draw_distortions, draw_moves
 
 
 def one_by_one(x, moves, black):
@@ -70,3 +70,47 @@ def test_a_crop_comes_before_the_flip(mirrored):
     x = torch.tensor([[[1.0, 2.0, 3.0]]])
     moved = crop_and_flip(x, torch.tensor([[0, 1, mirrored]]), 0.0)[0, 0].tolist()
     assert moved == ([0.0, 3.0, 2.0] if mirrored else [2.0, 3.0, 0.0])
+
+
+def distorted_one_by_one(x, distortions, ink):
+    """Return the distorted images, pixel by pixel."""
+    black, white = ink
+    middle, out = (black + white) / 2, x.clone()
+    n_rows, n_columns = x.shape[1:3]
+    for b, (contrast, brightness, row, column) in enumerate(distortions.tolist()):
+        for r in range(n_rows):
+            for c in range(n_columns):
+                value = contrast * (x[b, r, c] - middle) + middle + brightness * (white - black)
+                near = (
+                    abs(r - int(row * n_rows)) < n_rows / 4
+                    and abs(c - int(column * n_columns)) < n_columns / 4
+                )
+                out[b, r, c] = black if near else value.clamp(black, white)
+    return out
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    rows=st.integers(1, 6),
+    columns=st.integers(1, 6),
+    channels=st.sampled_from([(), (1,), (3,)]),
+)
+def test_a_distortion_is_contrast_brightness_and_a_black_square(seed, rows, columns, channels):
+    """Every pixel by hand, in eighths of float64; nothing leaves the range of ink."""
+    rng = torch.Generator().manual_seed(seed)
+    ink = (-0.5, 2.0)
+    x = -0.5 + 2.5 * torch.rand(3, rows, columns, *channels, generator=rng, dtype=torch.float64)
+    distortions = (8 * draw_distortions(3, rng).double()).floor() / 8
+    found = distort(x, distortions, ink)
+    torch.testing.assert_close(found, distorted_one_by_one(x, distortions, ink))
+    assert ink[0] <= found.min()
+    assert found.max() <= ink[1]
+
+
+def test_the_distortion_that_changes_nothing_leaves_a_square_black():
+    """Contrast 1, brightness 0; the square of a side of 8 covers three pixels each way."""
+    x = torch.ones(1, 8, 8)
+    found = distort(x, torch.tensor([[1.0, 0.0, 0.5, 0.25]]), (0.0, 1.0))
+    assert (found == 0).nonzero()[:, 1:].unique(dim=0).tolist() == [
+        [r, c] for r in (3, 4, 5) for c in (1, 2, 3)
+    ]

@@ -29,7 +29,8 @@ def test_every_choice_changes_the_key():
         "eps_unit": "normalised", "clamp": True, "test_attack": "alone", "precision": "bfloat16",
         "noise": "table9", "test_samples": 10, "momentum": 0.9, "weight_decay": 1e-4,
         "augment": "crop_and_flip", "method": "mw_net", "meta_every": 2, "meta_samples": 7,
-        "warm_up": 3, "confidence_strength": 0.5,
+        "warm_up": 3, "confidence_strength": 0.5, "meta_learning_rate": 1e-2,
+        "contrastive_strength": 0.025,
     }  # fmt: skip
     assert set(other) == {field.name for field in fields(Run)}
     # These are choices only beside another.
@@ -70,7 +71,8 @@ def test_the_defaults_are_these():
         "precision": "float32", "noise": "symmetric", "test_samples": None,
         "momentum": 0.0, "weight_decay": 0.0, "augment": "none",
         "method": "none", "meta_every": 1, "meta_samples": 0,
-        "warm_up": 10, "confidence_strength": 3.0,
+        "warm_up": 10, "confidence_strength": 3.0, "meta_learning_rate": 1e-3,
+        "contrastive_strength": 0.0,
     }  # fmt: skip
 
 
@@ -84,7 +86,7 @@ def test_the_defaults_are_these():
         ({"method": "mw_net"}, "method='mw_net' needs meta_samples > 0, got 0"),
         ({"meta_samples": -1}, "meta_samples must be finite and at least 0, got -1"),
         ({"meta_every": 0}, "meta_every must be a positive integer, got 0"),
-        ({"method": "l2rw"}, "method must be one of none, mw_net, .*, flywheel; got 'l2rw'"),
+        ({"method": "l2rw"}, "method must be one of none, small_loss, .*, flywheel; got 'l2rw'"),
         (
             {"method": "mw_net", "meta_samples": 8, "loss": "elr"},
             "loss='elr' is a method of its own, got method='mw_net' beside it",

@@ -261,13 +261,13 @@ def test_the_perceptron_takes_second_derivatives_too():
 def test_a_method_of_one_s_own_is_one_class(monkeypatch):
     """A toy that drops the larger half of a batch's losses: named, it trains, and RRM wraps it."""
 
-    class SmallLoss(Method):
+    class SmallerHalf(Method):
         """Keep the smaller half."""
 
         def factors(self, losses):
             return (losses <= losses.median()).to(losses.dtype)
 
-    monkeypatch.setitem(METHODS, "rmnw_net", lambda *_: SmallLoss())
+    monkeypatch.setitem(METHODS, "rmnw_net", lambda *_: SmallerHalf())
     assert (
         train(RUN, SAMPLES).test_correct
         != train(replace(RUN, contamination=0.3), SAMPLES).test_correct

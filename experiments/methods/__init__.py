@@ -14,12 +14,14 @@ from experiments.method import Method
 from experiments.methods.early_learning import early_learning
 from experiments.methods.flywheel import Flywheel
 from experiments.methods.meta_weight import mnw_net, mw_net, rmnw_net
+from experiments.methods.small_loss import SmallLoss
 from experiments.problem import Problem
 from experiments.spec import Run
 
 METHODS: dict[str, Callable[[Run, Problem, nn.Module, PointwiseLoss], Method]] = {
     "none": lambda *_: Method(),
     "elr": early_learning,
+    "small_loss": lambda *_: SmallLoss(),
     "mw_net": mw_net,
     "mnw_net": mnw_net,
     "rmnw_net": rmnw_net,

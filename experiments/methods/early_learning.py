@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -25,10 +27,10 @@ class EarlyLearning(Method):
 
     target: Tensor
 
-    def __init__(self, n_samples: int, n_classes: int, *, decay: float, strength: float) -> None:
+    def __init__(self, labels: Tensor, n_classes: int, *, decay: float, strength: float) -> None:
         super().__init__()
-        self.decay, self.strength = decay, strength
-        self.register_buffer("target", torch.zeros(n_samples, n_classes))
+        self.given, self.decay, self.strength = labels, decay, strength
+        self.register_buffer("target", torch.zeros(len(labels), n_classes))
 
     @torch.no_grad()
     def record(self, logits: Tensor, index: Tensor) -> None:
@@ -42,9 +44,15 @@ class EarlyLearning(Method):
         p = logits.softmax(dim=1).clamp(ELR_CLIP, 1 - ELR_CLIP)
         return self.strength * (1 - (self.target[index] * p).sum(dim=1)).log()
 
+    def cleanness(self, losses: Callable[[], Tensor]) -> Tensor:
+        """Return what the memory says of the labels as they are, (N,)."""
+        del losses
+        return self.target.gather(1, self.given[:, None])[:, 0]
+
 
 def early_learning(run: Run, problem: Problem, model: nn.Module, loss: PointwiseLoss) -> Method:
     """Return ELR for the run."""
     del model, loss
-    n, k = len(problem.labels), problem.n_classes
-    return EarlyLearning(n, k, decay=run.elr_decay, strength=run.elr_strength)
+    return EarlyLearning(
+        problem.labels, problem.n_classes, decay=run.elr_decay, strength=run.elr_strength
+    )

@@ -7,6 +7,7 @@ Every epoch after the warm-up is a cycle:
     gamma <- mean q_i                                                           Eq. (6)
     q_i(y) = q_i [y = y~_i] + (1 - q_i) f(x_i)[y]                               Eq. (11)
     f goes down on the cross-entropy with q_i, images mixed in pairs            Eq. (13)
+      + alpha times the contrast of two strongly augmented copies, if asked for Section 4.1
     T_c[y, y'] = sum_{i: y~_i = y'} (1 - q_i) f(x_i)[y] / sum_i (1 - q_i) f(x_i)[y]
     eps_i = sum_y f(x_i)[y] T_c[y, y~_i]                                        Eq. (14)
     y^_i = argmax_y f(x_i)[y]
@@ -17,6 +18,8 @@ with m the share of every class among the y^_i. f classifies in the end.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from experiments.attacks import in_evaluation_mode
+from experiments.augmentation import crop_and_flip, distort, draw_distortions, draw_moves
 from experiments.evaluation import batches
 from experiments.losses import PointwiseLoss
 from experiments.method import Method
@@ -31,6 +35,13 @@ from experiments.models import build
 from experiments.noise import Stream, torch_seed
 from experiments.problem import Problem
 from experiments.spec import Run
+
+# Of the contrastive term, which the paper leaves unsaid: Chen et al. 2020's for CIFAR-10, the
+# projection's size and the temperature of its similarities.
+PROJECTION, TEMPERATURE = 128, 0.5
+# Added to probabilities in the confidence regulariser, without which its objective has no minimum:
+# logits run off within an epoch.
+FLOOR = 1e-8
 
 
 class Flywheel(Method):
@@ -40,7 +51,9 @@ class Flywheel(Method):
     ----------
     run
         ``warm_up`` epochs train both networks on the labels as they are; ``confidence_strength`` is
-        lambda. f is built like g, from a stream of its own, and trained with the same optimiser.
+        lambda, ``contrastive_strength`` alpha. f is built like g, from a stream of its own, and
+        trained with the same optimiser. With ``augment`` f is trained on weakly augmented images,
+        and its word in the E-step is the mean over two such copies.
     problem, model
         The samples, and g.
 
@@ -61,9 +74,13 @@ class Flywheel(Method):
     -----
     Source: LNL-flywheel paper, Sections 3.2, 3.3, 4.1. gamma starts at f's accuracy on the labels
     as they are, eps at 1/K. Images are mixed in proportions uniform in [1/2, 1]. For lambda > 1 the
-    objective of g has no minimum (theory.md C.3); the paper takes 3. Its two augmented copies in
-    the E-step and its contrastive term are left out. Cost: about two more passes an epoch for the
-    E-steps, and the training of a second network.
+    objective of g has no minimum (theory.md C.3); the paper takes 3. Cost: about two more passes an
+    epoch for the E-steps (three with ``augment``), and the training of a second network.
+
+    Raises
+    ------
+    ValueError
+        If alpha is positive and there is no ``augment``, or the network has no ``features``.
 
     """
 
@@ -98,14 +115,37 @@ class Flywheel(Method):
         self.register_buffer("corrupted_matrix", torch.full((k, k), 1 / k))
         self.register_buffer("proportion", torch.ones(()))
         self.drawing = torch.Generator().manual_seed(torch_seed(run.seed, Stream.AUXILIARY))
+        self.projection: nn.Module = nn.Identity()
+        if run.contrastive_strength:
+            self.projection = self._projection()
         self.optimiser = torch.optim.SGD(
-            self.auxiliary.parameters(),
+            [*self.auxiliary.parameters(), *self.projection.parameters()],
             lr=run.learning_rate,
             momentum=run.momentum,
             nesterov=run.momentum > 0,
             weight_decay=run.weight_decay,
         )
         self.epoch = 0
+
+    def _projection(self) -> nn.Module:
+        """Return what f's features are compared by."""
+        run, output = self.run, getattr(self.auxiliary, "output", None)
+        if run.augment == "none":
+            msg = "contrastive_strength > 0 needs augment='crop_and_flip', got 'none'."
+            raise ValueError(msg)
+        if not hasattr(self.auxiliary, "features") or not isinstance(output, nn.Linear):
+            msg = (
+                f"contrastive_strength > 0 needs a network with features(x), and float32 products; "
+                f"got model={run.model!r}, precision={run.precision!r}."
+            )
+            raise ValueError(msg)
+        width = output.in_features
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(run.seed, Stream.AUXILIARY))
+            projection = nn.Sequential(
+                nn.Linear(width, width), nn.ReLU(), nn.Linear(width, PROJECTION)
+            )
+        return projection.to(self.problem.x.device)
 
     def begin_epoch(self, order: list[Tensor]) -> None:
         """Turn the wheel once: E-steps, f, T, eps, new labels for g."""
@@ -132,7 +172,8 @@ class Flywheel(Method):
         said = self._probabilities(model).gather(1, labels[:, None])[:, 0]
         self.clean.copy_(clean_posterior(said, self.corruption, self.proportion))
         self.proportion.copy_(self.clean.mean())
-        self.target.copy_(class_posterior(self.clean, labels, self._probabilities(self.auxiliary)))
+        guess = self._probabilities(self.auxiliary, weakly=True)
+        self.target.copy_(class_posterior(self.clean, labels, guess))
 
     def _maximise(self) -> None:
         """Take the M-step for the matrices, and what follows from the new f."""
@@ -144,7 +185,7 @@ class Flywheel(Method):
 
     def _train_auxiliary(self, index: Tensor, *, mix: bool) -> None:
         """Take a step of f on a batch, its images and targets mixed in pairs after the warm-up."""
-        x, target = self.problem.x[index], self.target[index]
+        x, target = self._weak(index), self.target[index]
         if mix:
             share = float(torch.rand((), generator=self.drawing))
             share = max(share, 1 - share)
@@ -152,17 +193,47 @@ class Flywheel(Method):
             x = share * x + (1 - share) * x[other]
             target = share * target + (1 - share) * target[other]
         losses = -(target * self.auxiliary(x).log_softmax(dim=1)).sum(dim=1)
+        objective = losses.sum()
+        if mix and self.run.contrastive_strength:
+            first, second = (self._view(index) for _ in range(2))
+            objective = objective + self.run.contrastive_strength * contrast(first, second).sum()
         n = len(self.problem.labels) if self.run.reduction == "batch_sum" else len(index)
         self.optimiser.zero_grad()
-        torch.autograd.backward(losses.sum() / n)
+        torch.autograd.backward(objective / n)
         self.optimiser.step()
 
+    def _weak(self, index: Tensor) -> Tensor:
+        """Return the images ``index``, augmented as the run says."""
+        x = self.problem.x[index]
+        if self.run.augment == "none":
+            return x
+        moves = draw_moves(len(index), self.drawing).to(x.device)
+        return crop_and_flip(x, moves, self.problem.ink[0])
+
+    def _view(self, index: Tensor) -> Tensor:
+        """Return what strongly augmented copies of the images ``index`` are compared by, (B, P)."""
+        distortions = draw_distortions(len(index), self.drawing).to(index.device)
+        x = distort(self._weak(index), distortions, self.problem.ink)
+        view: Tensor = self.projection(self.auxiliary.features(x))  # type: ignore[operator]
+        return view
+
     @torch.no_grad()
-    def _probabilities(self, network: nn.Module) -> Tensor:
-        """Return a network's probabilities of all training samples, (N, K)."""
+    def _probabilities(self, network: nn.Module, *, weakly: bool = False) -> Tensor:
+        """Return a network's probabilities of all training samples, (N, K).
+
+        If they are to be augmented ``weakly``, and the run augments, the mean over two copies.
+        """
+        copies = 2 if weakly and self.run.augment != "none" else 1
+        everyone = torch.arange(len(self.problem.labels), device=self.problem.x.device)
         with in_evaluation_mode(network):
-            parts = [network(x).softmax(dim=1) for x in batches(self.problem.x, self.run)]
-        return torch.cat(parts)
+            sums = [
+                sum(
+                    network(self._weak(index) if copies == 2 else self.problem.x[index]).softmax(1)
+                    for _ in range(copies)
+                )
+                for index in batches(everyone, self.run)
+            ]
+        return torch.cat(sums) / copies
 
     def labels(self, index: Tensor, given: Tensor) -> Tensor:
         """Return y^_i; in the warm-up these are the labels as they are."""
@@ -170,19 +241,20 @@ class Flywheel(Method):
         return self.resampled[index]
 
     def forward(self, logits: Tensor, index: Tensor) -> Tensor:
-        """Return ``lambda sum_y m_y log g(x_i)[y]``, (B,), after the warm-up."""
+        """Return ``lambda sum_y m_y log(g(x_i)[y] + 1e-8)``, (B,), after the warm-up."""
         del index
         if self.epoch <= self.run.warm_up:
             return logits.new_zeros(())
         share = torch.bincount(self.resampled, minlength=logits.shape[1]) / len(self.resampled)
-        return self.run.confidence_strength * (logits.log_softmax(dim=1) * share).sum(dim=1)
+        logarithms = (logits.softmax(dim=1) + FLOOR).log()
+        return self.run.confidence_strength * (logarithms * share).sum(dim=1)
 
     def predictor(self, model: nn.Module) -> nn.Module:
         """Return f."""
         del model
         return self.auxiliary
 
-    def cleanness(self, losses: Tensor) -> Tensor:
+    def cleanness(self, losses: Callable[[], Tensor]) -> Tensor:
         """Return q_i, (N,)."""
         del losses
         return self.clean
@@ -208,6 +280,35 @@ class Flywheel(Method):
         self.optimiser.load_state_dict(state["optimiser"])
         self.drawing.set_state(state["drawing"])
         self.epoch = state["epoch"]
+
+
+def contrast(first: Tensor, second: Tensor) -> Tensor:
+    """Return ``-log(exp(s_ij / t) / sum_{k != i} exp(s_ik / t))``, (B,), mean over both views.
+
+    s are the cosines among all 2 B views, (B, P) each; j is the other view of i's image.
+
+    Examples
+    --------
+    Of one image there is nothing else to confuse the other view with; of two images whose views
+    agree and are orthogonal to the other's, exp(2) is compared with exp(2) + 2.
+
+    >>> one = torch.tensor([[1.0, 0.0]])
+    >>> float(contrast(one, one)) == 0
+    True
+    >>> two = torch.eye(2)
+    >>> [round(float(v), 4) for v in contrast(two, 3 * two)]
+    [0.2395, 0.2395]
+    >>> round(-math.log(math.exp(2) / (math.exp(2) + 2)), 4)
+    0.2395
+
+    """
+    n = len(first)
+    views = F.normalize(torch.cat((first, second)), dim=1)
+    similarity = (views @ views.T) / TEMPERATURE
+    similarity = similarity.masked_fill(torch.eye(2 * n, device=views.device) == 1, -math.inf)
+    other = torch.arange(2 * n, device=views.device).roll(n)
+    losses = F.cross_entropy(similarity, other, reduction="none")
+    return (losses[:n] + losses[n:]) / 2
 
 
 def clean_posterior(likelihoods: Tensor, corruption: Tensor, proportion: Tensor) -> Tensor:

@@ -29,8 +29,8 @@ from experiments.spec import Run
 
 HIDDEN = 100
 BATCH = 100
-# WACV paper, Section 4; Adam as in Shu et al. 2019, since plain steps of this size hardly move.
-LEARNING_RATE, WEIGHT_DECAY = 1e-3, 5e-4
+# WACV paper, Section 4; Adam as in Shu et al. 2019, since plain steps of 1e-3 hardly move.
+WEIGHT_DECAY = 5e-4
 
 MetaLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -51,7 +51,8 @@ class MetaWeight(Method):
     Parameters
     ----------
     run
-        Its learning rate is alpha, its ``meta_every`` says before which steps Theta is updated.
+        Its learning rate is alpha; ``meta_every`` says before which steps Theta is updated, and
+        ``meta_learning_rate`` how far.
     problem
         Whose ``meta`` samples are held out.
     model, loss
@@ -94,7 +95,7 @@ class MetaWeight(Method):
                 nn.Linear(1, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 1), nn.Sigmoid()
             )
         self.optimiser = torch.optim.Adam(
-            self.net.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY
+            self.net.parameters(), lr=run.meta_learning_rate, weight_decay=WEIGHT_DECAY
         )
         self.steps = 0
 
@@ -148,9 +149,9 @@ class MetaWeight(Method):
         """Return V(J_i), (B,)."""
         return self._factors(losses)
 
-    def cleanness(self, losses: Tensor) -> Tensor:
+    def cleanness(self, losses: Callable[[], Tensor]) -> Tensor:
         """Return V(J_i), (N,)."""
-        return self.factors(losses)
+        return self.factors(losses())
 
     def summary(self) -> dict[str, Any]:
         """Return V at losses 0, 1/4, ..., 10."""

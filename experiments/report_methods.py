@@ -1,0 +1,270 @@
+"""Methods side by side: accuracy, wrong labels found, what they estimate, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev
+from typing import Any
+
+import numpy as np
+
+from experiments.catalogue import Cell, Table
+from experiments.outcome import SELECTIONS
+from experiments.problem import noise_matrix
+from experiments.report import EVERYTHING, Section, Selection, gather, mean_and_spread, noise
+from experiments.store import Store
+
+MEBIBYTE = 2**20
+# What a method that finds wrong labels and an estimate of the noise have to reach.
+GOOD_AUC, GOOD_MATRIX = 0.9, 0.1
+# Of these more than plain training's is expected: they say themselves which labels are right.
+FINDERS = ("rmnw_net", "flywheel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodLine:
+    """A method on one kind of noise, alone or wrapped by RRM: a value a seed of each quantity.
+
+    ``auc`` is of what the method says of labels in the end, ``best_auc`` at its best epoch, which
+    nobody can choose in practice, ``weights_auc`` of RRM's weights in the end; ``matrix_error`` is
+    the largest |T^ - T|, T the noise's expectation. Empty where there is none.
+    """
+
+    cell: Cell
+    accuracy: dict[str, list[float]]
+    auc: list[float]
+    best_auc: list[float]
+    weights_auc: list[float]
+    matrix_error: list[float]
+    seconds: list[float]
+    peak_mebibytes: list[float]
+
+    @property
+    def seeds(self) -> int:
+        """Number of finished runs."""
+        return len(self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodsReport:
+    """A table of methods at one scale: a line per cell with a finished run; how many have none."""
+
+    table: Table
+    scale: str
+    lines: tuple[MethodLine, ...]
+    missing: int
+
+    def plain(self, line: MethodLine) -> MethodLine | None:
+        """Return plain training on the line's noise, if it has a result."""
+        return next(
+            (
+                one
+                for one in self.lines
+                if not one.cell.rrm
+                and one.cell.run.loss == "cce"
+                and one.cell.run.method == "small_loss"
+                and one.cell.run.noise == line.cell.run.noise
+            ),
+            None,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return {
+            "table": self.table.name,
+            "scale": self.scale,
+            "missing_cells": self.missing,
+            "cells": [
+                {
+                    "row": line.cell.row,
+                    "noise": line.cell.run.noise,
+                    "noise_rate": line.cell.noise_rate,
+                    "rrm": line.cell.rrm,
+                    "published": line.cell.published,
+                    "accuracy": line.accuracy,
+                    "auc": line.auc,
+                    "best_auc": line.best_auc,
+                    "weights_auc": line.weights_auc,
+                    "matrix_error": line.matrix_error,
+                    "seconds": line.seconds,
+                    "peak_mebibytes": line.peak_mebibytes,
+                }
+                for line in self.lines
+            ],
+        }
+
+
+def methods_report(
+    table: Table, store: Store, *, preset: str, scale: str, selection: Selection = EVERYTHING
+) -> MethodsReport:
+    """Return what the store knows of a table of methods, whatever seeds are there.
+
+    Raises
+    ------
+    ValueError
+        If the selection leaves no cell.
+
+    """
+    found = gather(table, store, preset=preset, scale=scale, selection=selection)
+    lines = tuple(_line(cell, results) for cell, results in found if results)
+    return MethodsReport(table=table, scale=scale, lines=lines, missing=len(found) - len(lines))
+
+
+def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> MethodLine:
+    """Return the values of one cell's finished runs."""
+    peaks = [one["peak_memory_bytes"] for one in results]
+    return MethodLine(
+        cell=cell,
+        accuracy={rule: [one["accuracy"][rule] for one in results] for rule in SELECTIONS},
+        auc=[one["cleanness_auc"][-1] for one in results if one["cleanness_auc"]],
+        best_auc=[max(one["cleanness_auc"]) for one in results if one["cleanness_auc"]],
+        weights_auc=[one["detection"]["auc"] for one in results if one["detection"]],
+        matrix_error=[matrix_error(cell, one) for one in results if "matrix" in one["method"]],
+        seconds=[sum(one["seconds"].values()) for one in results],
+        peak_mebibytes=[peak / MEBIBYTE for peak in peaks if peak is not None],
+    )
+
+
+def matrix_error(cell: Cell, result: dict[str, Any]) -> float:
+    """Return the largest |T^ - T| of a run that estimates T; the run's seed says what T is."""
+    estimate = np.array(result["method"]["matrix"])
+    run = replace(cell.run, seed=result["run"]["seed"])
+    return float(np.abs(estimate - noise_matrix(run, len(estimate))).max())
+
+
+HEADER = (
+    "method",
+    "wrong labels",
+    "",
+    "published",
+    *SELECTIONS,
+    "published AUC",
+    "AUC",
+    "best AUC",
+    "AUC of weights",
+    "T off by",
+    "s",
+    "MiB",
+    "seeds",
+)
+
+
+def methods_sections(report: MethodsReport) -> list[Section]:
+    """Return the table; without published numbers where there are none."""
+    compared = any(line.cell.published for line in report.lines)
+    absent = () if compared else ("published", "published AUC")
+    shown = [place for place, name in enumerate(HEADER) if name not in absent]
+    body = [[row[place] for place in shown] for row in map(_row, report.lines)]
+    header = [HEADER[place] for place in shown]
+    title = f"Accuracy and AUC in %, scale `{report.scale}`"
+    return [Section(title=title, header=header, body=body)] if body else []
+
+
+def _row(line: MethodLine) -> tuple[str, ...]:
+    """Return a line as text, in the order of HEADER."""
+    return (
+        line.cell.row,
+        noise(line.cell),
+        "+ RRM" if line.cell.rrm else "alone",
+        f"{line.cell.published[0]:g}" if line.cell.published else "-",
+        *(_summary(line.accuracy[rule]) for rule in SELECTIONS),
+        f"{line.cell.published[1]:g}" if len(line.cell.published) > 1 else "-",
+        _summary([100 * auc for auc in line.auc]),
+        _summary([100 * auc for auc in line.best_auc]),
+        _summary([100 * auc for auc in line.weights_auc]),
+        f"{fmean(line.matrix_error):.2f}" if line.matrix_error else "-",
+        f"{fmean(line.seconds):.0f}",
+        f"{max(line.peak_mebibytes):.0f}" if line.peak_mebibytes else "-",
+        str(line.seeds),
+    )
+
+
+def _summary(values: Sequence[float]) -> str:
+    """Return "mean", or "mean ± spread" of several; "-" of none."""
+    if not values:
+        return "-"
+    return mean_and_spread(fmean(values), stdev(values) if len(values) > 1 else None)
+
+
+def methods_verdict(report: MethodsReport) -> list[str]:
+    """Return, in words, what each method reaches of what is asked of it, and what RRM adds."""
+    return [
+        *([f"{report.missing} cells have no result."] if report.missing else []),
+        *_against_plain(report),
+        *_finding(report),
+        *_matrices(report),
+        *_wrapped(report),
+        *_differences(report),
+    ]
+
+
+def _against_plain(report: MethodsReport) -> list[str]:
+    """Return which methods end below plain training's last epoch."""
+    pairs = [
+        (line, plain)
+        for line in report.lines
+        if not line.cell.rrm and (plain := report.plain(line)) not in (None, line)
+    ]
+    if not pairs:
+        return []
+    below = [
+        f"{line.cell.row} ({fmean(line.accuracy['last']):.1f} against "
+        f"{fmean(plain.accuracy['last']):.1f})"
+        for line, plain in pairs
+        if plain is not None and fmean(line.accuracy["last"]) < fmean(plain.accuracy["last"])
+    ]
+    kinds = f"{len(pairs)} methods and kinds of noise"
+    if not below:
+        return [f"All of {kinds} end above plain training, or level with it."]
+    reached = f"{len(pairs) - len(below)} of {kinds} end above plain training, or level with it"
+    return [f"{reached}, not {'; '.join(below)}."]
+
+
+def _finding(report: MethodsReport) -> list[str]:
+    """Return how well those find wrong labels that say which are wrong."""
+    sentences = []
+    for line in report.lines:
+        if line.cell.run.method in FINDERS and not line.cell.rrm and line.auc:
+            least = min(line.auc)
+            reached = "at least" if least >= GOOD_AUC else "only"
+            sentences.append(
+                f"{line.cell.row}: AUC of wrong labels {reached} "
+                f"{100 * least:.1f} in {_seeds(line)} (asked for: {100 * GOOD_AUC:.0f})."
+            )
+    return sentences
+
+
+def _matrices(report: MethodsReport) -> list[str]:
+    """Return how far estimates of the noise are off."""
+    return [
+        f"{line.cell.row}: T is off by at most "
+        f"{max(line.matrix_error):.3f} in {_seeds(line)} (asked for: {GOOD_MATRIX})."
+        for line in report.lines
+        if line.matrix_error and not line.cell.rrm
+    ]
+
+
+def _wrapped(report: MethodsReport) -> list[str]:
+    """Return what RRM adds to each method, last epoch, in points."""
+    alone = {
+        line.cell.row: fmean(line.accuracy["last"]) for line in report.lines if not line.cell.rrm
+    }
+    gains = [
+        f"{line.cell.row} {fmean(line.accuracy['last']) - alone[line.cell.row]:+.1f}"
+        for line in report.lines
+        if line.cell.rrm and line.cell.row in alone
+    ]
+    return [f"RRM adds, last epoch, in points: {'; '.join(gains)}."] if gains else []
+
+
+def _differences(report: MethodsReport) -> list[str]:
+    """Return what the published numbers do not have in common with ours, if there are any."""
+    if not report.table.differences or not any(line.cell.published for line in report.lines):
+        return []
+    return [f"Published runs differ in more than scale: {'; '.join(report.table.differences)}."]
+
+
+def _seeds(line: MethodLine) -> str:
+    """Return the number of seeds as text."""
+    return f"{line.seeds} seed{'s' if line.seeds > 1 else ''}"
