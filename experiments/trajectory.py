@@ -185,18 +185,25 @@ def detection(trajectory: Trajectory) -> dict[str, float | None]:
     their share of all. Where no label is known to be wrong all but ``pruned`` are None; so is
     ``auc`` where all are wrong, and ``precision`` where nothing is pruned. Cost O(T N + N log N).
     """
-    from sklearn.metrics import roc_auc_score
-
-    weights = trajectory.scaled_weights()[-1]
     wrong = trajectory.contaminated
-    found: dict[str, float | None] = {"auc": None}
-    if wrong.any() and not wrong.all():
-        found["auc"] = float(roc_auc_score(wrong, -weights))
+    found: dict[str, float | None] = {"auc": _auc(wrong, trajectory.scaled_weights()[-1])}
     for name, values in pruning_quality(trajectory).items():
         known = wrong.any() and not np.isnan(values[-1])
         found[name] = float(values[-1]) if known else None
     found["pruned"] = float((trajectory.parts[-1] == Part.PRUNED).mean())
     return found
+
+
+def weights_auc(trajectory: Trajectory) -> list[float | None]:
+    """Return `detection`'s ``auc`` after every re-weighting; cost O(T N log N)."""
+    return [_auc(trajectory.contaminated, weights) for weights in trajectory.steps()]
+
+
+def _auc(wrong: NDArray[np.bool_], weights: NDArray[np.floating]) -> float | None:
+    """Return how probably a wrong label has less weight than a right one, if there are both."""
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(wrong, -weights)) if wrong.any() and not wrong.all() else None
 
 
 def distance_to_ideal(trajectory: Trajectory) -> NDArray[np.float64]:

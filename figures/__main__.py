@@ -17,6 +17,7 @@ from figures import (
     accuracy_grid,
     close_calls,
     face,
+    methods,
     separation,
     theory,
     trajectories,
@@ -36,6 +37,9 @@ FIGURES = {
     "separation": ("separation", separation.draw),
     "bins": ("u_bins", u_bins.draw),
     "close_calls": ("close_calls", close_calls.draw),
+    "factors": ("learnt_factors", methods.draw_factors),
+    "corruption": ("corruption_matrix", methods.draw_corruption),
+    "auc": ("auc_over_epochs", methods.draw_auc),
     **{one.file: (one.file, lambda _, draw=one.draw: draw()) for one in theory.FIGURES},
 }
 

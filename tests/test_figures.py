@@ -10,6 +10,8 @@ from fixtures import as_trajectory, attacked_result
 
 from experiments.catalogue import DEMO_RRM, TABLES
 from experiments.demo import demo_store
+from experiments.problem import noise_matrix
+from experiments.spec import META_METHODS
 from experiments.store import Store
 from figures import (
     ablation,
@@ -19,6 +21,7 @@ from figures import (
     face,
     gamma_path,
     gap,
+    methods,
     simplex,
     theory,
     u_bins,
@@ -51,6 +54,7 @@ def closed():
     plt.close("all")
 
 
+METHODS = ("learnt_factors", "corruption_matrix", "auc_over_epochs")
 ADVERSARIAL = ("accuracy_grid", "ablation5", "separation", "u_bins", "close_calls")
 
 
@@ -81,9 +85,39 @@ def adversarial(folder):
     return folder
 
 
-def test_all_pictures_are_written_as_png_and_pdf(adversarial, capsys):
+@pytest.fixture
+def side_by_side(folder):
+    """And the table of methods, two seeds: AUC .5 and then .75, or 1 with the second seed."""
+    store = Store(experiment="methods", results=folder, work=folder)
+    store.prepare()
+    for seed in (0, 1):
+        for cell in TABLES["methods"].cells("paper", "reduced", seed):
+            run, method = cell.run, {}
+            if run.method in META_METHODS:
+                method = {"losses": [0.0, 5.0, 10.0], "factors": [0.75, 0.5, 0.25]}
+            if run.method == "flywheel":
+                matrix = noise_matrix(run, 10)
+                matrix[0, :2] += (-0.125, 0.125)
+                method = {"matrix": matrix.tolist()}
+            store.save_result(
+                run,
+                {
+                    "key": run.key,
+                    "run": run.settings(),
+                    "cleanness_auc": [0.5, 0.75 + 0.25 * seed],
+                    "method": method,
+                    "reweightings": [{"threshold": 2.5 + seed}] if cell.rrm else [],
+                },
+            )
+            if cell.rrm:
+                store.save_trajectory(run, as_trajectory(WEIGHTS, WRONG))
+    return folder
+
+
+@pytest.mark.usefixtures("adversarial")
+def test_all_pictures_are_written_as_png_and_pdf(side_by_side, capsys):
     """One command draws all; the paths are printed."""
-    folder = str(adversarial)
+    folder = str(side_by_side)
     code = main(["--results", folder, "--work", folder, "--output", f"{folder}/out"])
     assert code == 0
     printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
@@ -94,7 +128,7 @@ def test_all_pictures_are_written_as_png_and_pdf(adversarial, capsys):
         "demo_weights.pdf",
         "optimal_face.png",
         "optimal_face.pdf",
-        *(f"{name}.{suffix}" for name in ADVERSARIAL for suffix in ("png", "pdf")),
+        *(f"{name}.{suffix}" for name in ADVERSARIAL + METHODS for suffix in ("png", "pdf")),
         *(f"{one.file}.{suffix}" for one in theory.FIGURES for suffix in ("png", "pdf")),
     ]
     for path in printed:
@@ -233,7 +267,13 @@ def test_the_run_of_the_weights_is_chosen_by_rule(adversarial):
 
 def test_without_a_run_that_separated_the_error_says_how_to_get_one(folder, capsys):
     """Exit code 2, and the command."""
-    for name, command in (("separation", "run ablation5"), ("grid", "run table5")):
+    for name, command in (
+        ("separation", "run ablation5"),
+        ("grid", "run table5"),
+        ("factors", "run methods"),
+        ("corruption", "run methods"),
+        ("auc", "run methods"),
+    ):
         arguments = [name, "--results", str(folder), "--output", str(folder / "out")]
         assert main(arguments) == 2
         assert f"{command} first" in capsys.readouterr().err
@@ -294,3 +334,44 @@ def test_bins_are_shares_of_a_kind(adversarial):
     heights = [bar.get_height() for bar in figure.axes[2].patches]
     assert heights[:6] == pytest.approx([0, 100 / 3, 0, 0, 0, 200 / 3])
     assert heights[6:] == pytest.approx([100 * x / 9600 for x in (0, 91, 146, 43, 34, 9286)])
+
+
+def test_learnt_factors_stand_beside_rrm_s_step(side_by_side):
+    """A line a method and seed, one name a method; RRM falls at its last threshold."""
+    (axis,) = methods.draw_factors(demo_store(side_by_side, side_by_side)).axes
+    learnt, steps = axis.lines[:6], axis.lines[6:]
+    assert all(list(line.get_ydata()) == [0.75, 0.5, 0.25] for line in learnt)
+    assert [list(line.get_xdata())[1:3] for line in steps] == [[2.5, 2.5], [3.5, 3.5]]
+    names = [text.get_text() for text in axis.figure.legends[0].get_texts()]
+    assert names == ["MW-Net*", "MNW-Net", "RMNW-Net", "RRM, cheapest sample aside"]
+
+
+def test_the_estimated_matrix_stands_beside_the_true_one(side_by_side):
+    """Seed 0's; the title says how far off it is."""
+    figure = methods.draw_corruption(demo_store(side_by_side, side_by_side))
+    true, estimated = (axis.images[0].get_array() for axis in figure.axes[:2])
+    assert np.abs(estimated - true).max() == pytest.approx(0.125)
+    assert figure.axes[1].get_title() == "estimated: off by at most 0.12"
+
+
+def test_a_flywheel_is_needed_for_its_matrix(side_by_side):
+    """Other methods on flips do not make one; the command is named."""
+    store = Store(experiment="methods", results=side_by_side, work=side_by_side)
+    for seed in (0, 1):
+        for cell in TABLES["methods"].cells("paper", "reduced", seed):
+            if cell.run.method == "flywheel":
+                store.result_path(cell.run).unlink()
+    with pytest.raises(FileNotFoundError, match="run methods first"):
+        methods.draw_corruption(demo_store(side_by_side, side_by_side))
+
+
+def test_the_auc_is_the_mean_of_seeds(side_by_side):
+    """Of every method at every epoch, and of RRM's weights at every re-weighting."""
+    figure = methods.draw_auc(demo_store(side_by_side, side_by_side))
+    axis = figure.axes[0]
+    *curves, weights, chance = axis.lines
+    assert [list(line.get_ydata()) for line in curves] == [[0.5, 0.875]] * 6
+    assert list(weights.get_xdata()) == [2, 4, 6]
+    # Of nine pairs of a wrong and a right label 5 1/2, 8 and 8 are in order, ties counting half.
+    assert list(weights.get_ydata()) == pytest.approx([5.5 / 9, 8 / 9, 8 / 9])
+    assert list(chance.get_ydata()) == [0.5, 0.5]

@@ -281,16 +281,16 @@ def test_all_methods_of_the_table_see_the_same():
     data = replace(
         DIGITS,
         x_test=np.zeros((597, 28, 28), np.uint8),
-        x_train=np.zeros((7000, 28, 28), np.uint8)
-        + np.arange(7000)[:, None, None].astype(np.uint8),
-        y_train=np.arange(7000) % 10,
+        x_train=np.zeros((14000, 28, 28), np.uint8)
+        + np.arange(14000)[:, None, None].astype(np.uint8),
+        y_train=np.arange(14000) % 10,
     )
     seen = {}
     for cell in cells:
         p = problem(replace(cell.run, test_samples=60), data)
         first = seen.setdefault(cell.run.noise, p)
         assert torch.equal(p.labels, first.labels)
-        assert len(p.labels) == 5300
+        assert len(p.labels) == 11600
         assert p.contaminated.mean() == pytest.approx(cell.noise_rate, abs=0.01)
         assert cell.run.contamination == (cell.noise_rate if cell.rrm else None)
 
