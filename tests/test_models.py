@@ -102,6 +102,32 @@ def test_the_cnn_is_convolution_relu_and_pooling():
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-12)
 
 
+def test_onednn_s_tensors_change_no_more_than_the_order_of_sums():
+    """Logits and gradients, images included, whose background ties whole windows of pixels."""
+    model = build(CNN10, shape=(28, 28), n_classes=10)
+    x = torch.rand(9, 28, 28, generator=torch.Generator().manual_seed(0))
+    x[:, :9], x[:, :, 20:] = 0, 0
+    labels = torch.arange(9)
+    results = []
+    for onednn in (True, False):
+        model.onednn = onednn
+        given = x.clone().requires_grad_()
+        loss = F.cross_entropy(model(given), labels)
+        results.append(torch.autograd.grad(loss, [given, *model.parameters()]))
+    # FGSM takes the sign, which is 0 where nothing depends on a pixel.
+    assert torch.equal(results[0][0].sign(), results[1][0].sign())
+    for ours, theirs in zip(*results, strict=True):
+        scale = float(theirs.abs().max())
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=2.0**-16 * scale)
+
+
+def test_weighting_networks_get_kernels_with_second_derivatives():
+    """Others get the faster ones."""
+    for name, onednn in (("none", True), ("flywheel", True), ("rmnw_net", False)):
+        run = replace(CNN10, method=name, meta_samples=10)
+        assert build(run, shape=(28, 28), n_classes=10).onednn is onednn
+
+
 BFLOAT16 = pytest.mark.skipif(not has_bfloat16("cpu"), reason="no AVX512_BF16")
 
 
