@@ -28,20 +28,23 @@ class PeakMemory:
     """
 
     def __init__(self, device: str) -> None:
-        self.device = device
+        self.device, self.known = device, True
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        elif _CLEAR.exists():
+        else:
             trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
             if trim is not None:
                 trim(0)
-            _CLEAR.write_text("5")
+            try:
+                _CLEAR.write_text("5")
+            except OSError:
+                self.known = False
 
     def __call__(self) -> int | None:
         """Return the most bytes that were held at a time."""
         if self.device == "cuda":
             return int(torch.cuda.max_memory_allocated())
-        if not _CLEAR.exists():
+        if not self.known:
             return None
         lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
         return 1024 * int(lines["VmHWM"].split()[0])

@@ -15,6 +15,10 @@ import torch
 from torch import Tensor, nn
 
 
+class DivergedError(ArithmeticError):
+    """Training left the numbers: a loss, or what a network says, is no longer finite."""
+
+
 class Method(nn.Module):
     """Training by weighted losses, and nothing else."""
 

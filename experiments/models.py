@@ -116,6 +116,18 @@ class Autocast(nn.Module):
             logits: Tensor = self.network(x)
         return logits.float()
 
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the logits are linear in, if the network says it."""
+        with torch.autocast(x.device.type, dtype=torch.bfloat16):
+            features: Tensor = self.network.features(x)  # type: ignore[operator]
+        return features.float()
+
+    @property
+    def output(self) -> nn.Module | None:
+        """The network's last layer, if it has one of that name."""
+        output: nn.Module | None = getattr(self.network, "output", None)
+        return output
+
 
 def build(
     run: Run,

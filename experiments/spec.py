@@ -98,7 +98,7 @@ class Run:
     meta_every: int = 1  # steps between two updates of a weighting network
     meta_learning_rate: float = 1e-3  # of its Adam
     warm_up: int = 10  # epochs before the flywheel turns
-    confidence_strength: float = 3.0  # lambda of the flywheel, of which there is no minimum above 1
+    confidence_strength: float = 3.0  # lambda of the flywheel
     contrastive_strength: float = 0.0  # alpha of the flywheel, the paper's 0.025; 0: no such term
 
     # What the literature leaves unsaid.
@@ -192,6 +192,12 @@ class Run:
                 raise ValueError(msg)
         if self.method in META_METHODS and not self.meta_samples:
             msg = f"method={self.method!r} needs meta_samples > 0, got 0."
+            raise ValueError(msg)
+        if self.contrastive_strength and self.method != "flywheel":
+            msg = (
+                "contrastive_strength needs method='flywheel', "
+                f"got {self.contrastive_strength!r} with method={self.method!r}."
+            )
             raise ValueError(msg)
         if self.method != "none" and self.loss == "elr":
             msg = f"loss='elr' is a method of its own, got method={self.method!r} beside it."

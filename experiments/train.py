@@ -17,6 +17,7 @@ from experiments.evaluation import note_accuracy, note_cleanness, sample_losses
 from experiments.log import Clock, Log
 from experiments.losses import pointwise_loss
 from experiments.memory import PeakMemory
+from experiments.method import DivergedError
 from experiments.methods import method_of
 from experiments.models import build
 from experiments.problem import Problem
@@ -26,10 +27,6 @@ from experiments.step import Step
 from experiments.store import Checkpoint
 from experiments.trajectory import Trajectory
 from rrm_theory.reweight import Reweighter, Reweighting
-
-
-class DivergedError(ArithmeticError):
-    """Training left the numbers: the loss is no longer finite."""
 
 
 def train(
@@ -60,7 +57,7 @@ def train(
     Raises
     ------
     DivergedError
-        If the loss of an epoch's last batch is not finite.
+        If the loss of an epoch's last batch is not finite, or a method's own network is not.
     ValueError
         If there is no such network, or it does not answer with logits.
 

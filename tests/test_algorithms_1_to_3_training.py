@@ -12,6 +12,7 @@ from experiments import evaluation, state
 from experiments import train as training
 from experiments.data import load
 from experiments.losses import pointwise_loss
+from experiments.method import DivergedError
 from experiments.methods import method_of
 from experiments.models import build
 from experiments.noise import Stream, torch_seed
@@ -19,7 +20,7 @@ from experiments.problem import problem
 from experiments.spec import TEST_EPS, Run
 from experiments.step import weighted
 from experiments.store import Checkpoint
-from experiments.train import DivergedError, train, trajectory
+from experiments.train import train, trajectory
 from rrm_theory import capped_relax, relax
 
 PLAIN = Run(

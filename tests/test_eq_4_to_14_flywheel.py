@@ -14,15 +14,17 @@ from experiments.augmentation import crop_and_flip, distort, draw_distortions, d
 from experiments.data import load
 from experiments.evaluation import batches
 from experiments.losses import pointwise_loss
+from experiments.method import DivergedError
 from experiments.methods import flywheel, method_of
-from experiments.models import build
+from experiments.methods.flywheel import Flywheel
+from experiments.models import build, has_bfloat16
 from experiments.outcome import result
 from experiments.own import own_data
 from experiments.problem import problem
 from experiments.spec import Run
 from experiments.step import Step
 from experiments.store import Checkpoint
-from experiments.train import DivergedError, train
+from experiments.train import train
 from rrm_theory import confidence
 
 RUN = Run(
@@ -104,7 +106,7 @@ def test_the_matrix_is_the_m_step(case):
 
 
 def in_float64():
-    """Return a flywheel in float64 after its warm-up and one cycle, and g as the cycle saw it."""
+    """Return samples, g, a flywheel in float64 after its warm-up, and the batches of an epoch."""
     samples = replace(SAMPLES, x=SAMPLES.x.double())
     model = build(RUN, shape=samples.shape, n_classes=10).double()
     method = method_of(RUN, samples, model, pointwise_loss(RUN)).double()
@@ -118,38 +120,69 @@ def in_float64():
 
 
 def test_a_cycle_is_the_six_equations():
-    """Recomputed by rrm_theory from the two networks before and after f is trained."""
+    """Recomputed by rrm_theory from the two networks before and after f is trained.
+
+    The first cycle starts from eps = 1/K and f's accuracy, the second from what the first has left.
+    """
     samples, model, method, order = in_float64()
     labels = samples.labels.numpy()
+    gamma, eps = None, np.full(360, 0.1)
+    for _ in range(2):
+        g, before = says(model, samples), says(method.auxiliary, samples)
+        if gamma is None:
+            gamma = float((before.argmax(1) == labels).mean())
+        method.begin_epoch(order)
+        after = says(method.auxiliary, samples)
+        q = confidence.clean_posterior(g[np.arange(360), labels], eps, proportion=gamma)
+        close = {"rtol": 1e-7, "atol": 1e-12}
+        assert np.allclose(method.clean.numpy(), q, **close)
+        gamma = confidence.clean_proportion(method.clean.numpy())
+        assert float(method.proportion) == pytest.approx(gamma)
+        target = confidence.class_posterior(method.clean.numpy(), labels, before)
+        assert np.allclose(method.target.numpy(), target, **close)
+        matrix = confidence.corruption_matrix(target, labels)
+        assert np.allclose(method.matrix.numpy(), matrix, **close)
+        wrong = (1 - method.clean.numpy())[:, None] * before
+        matrix = confidence.corruption_matrix(wrong, labels)
+        assert np.allclose(method.corrupted_matrix.numpy(), matrix, **close)
+        matrix = matrix / matrix.sum(1, keepdims=True)
+        after = after / after.sum(1, keepdims=True)
+        eps = confidence.corruption_likelihood(after, matrix, labels)
+        assert np.allclose(method.corruption.numpy(), eps, **close)
+        eps = method.corruption.numpy().copy()
+        assert (method.resampled.numpy() == after.argmax(1)).all()
+        shares = np.bincount(method.resampled.numpy(), minlength=10) / 360
+        assert np.allclose(method.share.numpy(), shares, **close)
+
+
+def says(network, samples):
+    """Return a network's probabilities in evaluation mode, and leave it training."""
     with torch.no_grad():
-        g = model.eval()(samples.x).softmax(1)
-        before = method.auxiliary.eval()(samples.x).softmax(1)
-    model.train()
-    method.auxiliary.train()
-    gamma = float((before.argmax(1) == samples.labels).double().mean())
-    method.begin_epoch(order)
-    with torch.no_grad():
-        after = method.auxiliary.eval()(samples.x).softmax(1)
-    q = confidence.clean_posterior(
-        g.gather(1, samples.labels[:, None])[:, 0].numpy(), np.full(360, 0.1), proportion=gamma
-    )
-    close = {"rtol": 1e-7, "atol": 1e-12}
-    assert np.allclose(method.clean.numpy(), q, **close)
-    assert float(method.proportion) == pytest.approx(
-        confidence.clean_proportion(method.clean.numpy())
-    )
-    target = confidence.class_posterior(method.clean.numpy(), labels, before.numpy())
-    assert np.allclose(method.target.numpy(), target, **close)
-    assert np.allclose(method.matrix.numpy(), confidence.corruption_matrix(target, labels), **close)
-    wrong = (1 - method.clean.numpy())[:, None] * after.numpy()
-    matrix = confidence.corruption_matrix(wrong, labels)
-    assert np.allclose(method.corrupted_matrix.numpy(), matrix, **close)
-    matrix = matrix / matrix.sum(1, keepdims=True)
-    eps = confidence.corruption_likelihood(
-        after.numpy() / after.numpy().sum(1, keepdims=True), matrix, labels
-    )
-    assert np.allclose(method.corruption.numpy(), eps, **close)
-    assert (method.resampled == after.argmax(1)).all()
+        p = network.eval()(samples.x).softmax(1).numpy()
+    network.train()
+    return p
+
+
+def test_a_second_network_that_breaks_ends_the_run(monkeypatch):
+    """What it says would not be finite; the labels that it gives would still be numbers."""
+    samples, _, method, order = in_float64()
+    ordinary = Flywheel._expect
+
+    def broken(self):
+        ordinary(self)
+        with torch.no_grad():
+            self.auxiliary.layers[-1].weight.fill_(torch.nan)
+
+    monkeypatch.setattr(Flywheel, "_expect", broken)
+    with pytest.raises(DivergedError, match="epoch 2: the flywheel's second network"):
+        method.begin_epoch(order)
+    with pytest.raises(DivergedError, match="second network is not finite"):
+        train(RUN, samples_of(samples))
+
+
+def samples_of(samples):
+    """Return the samples in float32."""
+    return replace(samples, x=samples.x.float())
 
 
 def test_eq_13_trains_the_auxiliary_network_on_pairs():
@@ -217,7 +250,7 @@ def test_the_confidence_term_has_a_floor(monkeypatch):
     share = float((method.resampled != 3).sum()) / len(samples.labels)
     assert term.item() == pytest.approx(0.125 * share * np.log(1e-8))
     assert torch.autograd.grad(term.sum(), logits)[0].abs().max() == 0
-    steep = replace(RUN, learning_rate=0.5, confidence_strength=3.0, iterations=4)
+    steep = replace(RUN, learning_rate=0.1, confidence_strength=3.0, iterations=4)
     assert train(steep, SAMPLES).test_correct
     monkeypatch.setattr(flywheel, "FLOOR", 0.0)
     with pytest.raises(DivergedError, match=r"the loss is (nan|-inf|inf)"):
@@ -286,10 +319,11 @@ def test_the_e_step_hears_the_mean_over_two_weak_copies(colours):
             expected.append(sum(copies) / 2)
         once = f(colours.x).softmax(1)
     f.train()
-    found = method._probabilities(f, weakly=True)
-    torch.testing.assert_close(found, torch.cat(expected))
-    assert not torch.allclose(found, once, atol=1e-3)
     torch.testing.assert_close(method._probabilities(f), once)
+    assert not torch.allclose(torch.cat(expected), once, atol=1e-3)
+    method._expect()
+    target = flywheel.class_posterior(method.clean, colours.labels, torch.cat(expected))
+    torch.testing.assert_close(method.target, target)
 
 
 def test_without_augmentation_it_hears_f_once():
@@ -340,6 +374,24 @@ def test_f_is_trained_on_weak_images_and_contrasts_strong_ones(colours, mix):
         torch.testing.assert_close(after, before - step, rtol=1e-4, atol=1e-6)
 
 
+def test_strong_views_leave_running_averages_alone(colours):
+    """Only f's own step moves them: a step of training is one batch, not three."""
+    method = flywheel_of(COLOURS, colours)
+    twin = flywheel_of(replace(COLOURS, contrastive_strength=0.0), colours)
+    for one in (method, twin):
+        one._train_auxiliary(torch.arange(32), mix=True)
+    norms = [one.auxiliary.stem_norm for one in (method, twin)]
+    torch.testing.assert_close(norms[0].running_var, norms[1].running_var)
+    assert norms[0].momentum == 0.1
+
+
+@pytest.mark.skipif(not has_bfloat16("cpu"), reason="no AVX512_BF16")
+def test_the_contrast_works_in_bfloat16(colours):
+    """The features of a network that rounds its products, in float32."""
+    method = flywheel_of(replace(COLOURS, precision="bfloat16"), colours)
+    assert method._view(torch.arange(4)).shape == (4, flywheel.PROJECTION)
+
+
 def test_a_killed_run_with_all_of_it_ends_the_same(colours, tmp_path):
     """The projection and what the augmentations draw are in the checkpoint."""
     run, checkpoint = replace(COLOURS, contamination=0.25), Checkpoint(tmp_path / "run.checkpoint")
@@ -352,7 +404,7 @@ def test_a_killed_run_with_all_of_it_ends_the_same(colours, tmp_path):
     ("changes", "message"),
     [
         ({"augment": "none"}, "contrastive_strength > 0 needs augment='crop_and_flip', got 'none'"),
-        ({"model": "mlp"}, r"needs a network with features\(x\), .* got model='mlp'"),
+        ({"model": "mlp"}, r"needs a network with features\(x\) .* got model='mlp'"),
     ],
 )
 def test_a_contrast_that_cannot_be_is_refused(colours, changes, message):

@@ -14,7 +14,7 @@ from experiments.losses import pointwise_loss
 from experiments.memory import PeakMemory
 from experiments.methods import METHODS, method_of
 from experiments.models import build
-from experiments.noise import Stream, by_kernel, class_map, generator, resampled, symmetric
+from experiments.noise import TABLE_9, Stream, by_kernel, class_map, generator, resampled, symmetric
 from experiments.outcome import result
 from experiments.problem import noise_matrix, problem
 from experiments.report_methods import matrix_error, methods_report, methods_verdict
@@ -92,8 +92,11 @@ def test_the_noise_matrix_is_the_expectation_of_the_noise(noise):
     elif noise == "uniform_or_kept":
         noisy = resampled(labels, noise_rate=0.4, n_classes=10, rng=rng)
     else:
-        kernel = matrix - 0.6 * np.eye(10)
-        noisy = by_kernel(labels, noise_rate=0.4, kernel=np.maximum(kernel, 0), rng=rng)
+        targets = {"flip": 1, "flip2": 2}
+        kernel = TABLE_9
+        if noise in targets:
+            kernel = class_map(10, targets[noise], generator(3, Stream.CLASS_MAP))
+        noisy = by_kernel(labels, noise_rate=0.4, kernel=kernel, rng=rng)
     shares = np.array([np.bincount(noisy[labels == y], minlength=10) for y in range(10)]) / (n / 10)
     assert np.abs(shares - matrix).max() < 5 * 0.5 / np.sqrt(n / 10)
     assert matrix.sum(axis=1) == pytest.approx(np.ones(10))

@@ -38,6 +38,7 @@ def test_every_choice_changes_the_key():
         "cap": {"penalty": 2.0},
         "reweight_inputs": {"train_eps": 2.0},
         "method": {"meta_samples": 8},
+        "contrastive_strength": {"method": "flywheel"},
     }
     runs = [replace(RUN, **beside.get(name, {}), **{name: other[name]}) for name in other]
     runs += [RUN, *(replace(RUN, **changes) for changes in beside.values())]
@@ -85,6 +86,7 @@ def test_the_defaults_are_these():
         ({"model": "nets:Net"}, "initialisation must be 'torch' with model='nets:Net'.*'glorot'"),
         ({"method": "mw_net"}, "method='mw_net' needs meta_samples > 0, got 0"),
         ({"meta_samples": -1}, "meta_samples must be finite and at least 0, got -1"),
+        ({"contrastive_strength": 0.5}, "needs method='flywheel', got 0.5 with method='none'"),
         ({"meta_every": 0}, "meta_every must be a positive integer, got 0"),
         ({"method": "l2rw"}, "method must be one of none, small_loss, .*, flywheel; got 'l2rw'"),
         (

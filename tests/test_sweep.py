@@ -54,7 +54,8 @@ def store_in(folder):
 
 def without_clock(outcome):
     """Return the result without what may differ between two identical runs."""
-    return {key: value for key, value in outcome.items() if key not in ("seconds", "environment")}
+    changing = ("seconds", "peak_memory_bytes", "environment")
+    return {key: value for key, value in outcome.items() if key not in changing}
 
 
 def directly(run):

@@ -12,11 +12,12 @@ from kill import survives
 
 from experiments import state as keeping
 from experiments.data import load
+from experiments.method import DivergedError
 from experiments.problem import problem
 from experiments.spec import Run
 from experiments.step import Step
 from experiments.store import Checkpoint
-from experiments.train import DivergedError, train
+from experiments.train import train
 
 RUN = Run(
     dataset="digits",

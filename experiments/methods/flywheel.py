@@ -6,20 +6,23 @@ Every epoch after the warm-up is a cycle:
     q_i = gamma g(x_i)[y~_i] / (gamma g(x_i)[y~_i] + (1 - gamma) eps_i)         Eq. (4)
     gamma <- mean q_i                                                           Eq. (6)
     q_i(y) = q_i [y = y~_i] + (1 - q_i) f(x_i)[y]                               Eq. (11)
+    T[y, y'] = sum_{i: y~_i = y'} q_i(y) / sum_i q_i(y)
+    T_c[y, y'] = sum_{i: y~_i = y'} (1 - q_i) f(x_i)[y] / sum_i (1 - q_i) f(x_i)[y]
     f goes down on the cross-entropy with q_i, images mixed in pairs            Eq. (13)
       + alpha times the contrast of two strongly augmented copies, if asked for Section 4.1
-    T_c[y, y'] = sum_{i: y~_i = y'} (1 - q_i) f(x_i)[y] / sum_i (1 - q_i) f(x_i)[y]
     eps_i = sum_y f(x_i)[y] T_c[y, y~_i]                                        Eq. (14)
     y^_i = argmax_y f(x_i)[y]
     g goes down on -log g(x_i)[y^_i] + lambda sum_y m_y log g(x_i)[y]           Eqs. (8), (9)
 
-with m the share of every class among the y^_i. f classifies in the end.
+with m the share of every class among the y^_i; up to T_c f is the one before its training, after it
+the trained one. f classifies in the end.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,7 +33,7 @@ from experiments.attacks import in_evaluation_mode
 from experiments.augmentation import crop_and_flip, distort, draw_distortions, draw_moves
 from experiments.evaluation import batches
 from experiments.losses import PointwiseLoss
-from experiments.method import Method
+from experiments.method import DivergedError, Method
 from experiments.models import build
 from experiments.noise import Stream, torch_seed
 from experiments.problem import Problem
@@ -39,8 +42,8 @@ from experiments.spec import Run
 # Of the contrastive term, which the paper leaves unsaid: Chen et al. 2020's for CIFAR-10, the
 # projection's size and the temperature of its similarities.
 PROJECTION, TEMPERATURE = 128, 0.5
-# Added to probabilities in the confidence regulariser, without which its objective has no minimum:
-# logits run off within an epoch.
+# Added to probabilities in the confidence regulariser. Without it no lambda > 0 has a minimum (the
+# ledger's C.3.empirical), and logits run off within an epoch.
 FLOOR = 1e-8
 
 
@@ -60,7 +63,7 @@ class Flywheel(Method):
     Attributes
     ----------
     clean
-        q_i, (N,), 1 in the warm-up.
+        q_i as the epoch began, (N,); 1 in the warm-up.
     target
         q_i(y), (N, K).
     resampled
@@ -69,13 +72,17 @@ class Flywheel(Method):
         eps_i, (N,).
     matrix, corrupted_matrix
         T and T_c, (K, K).
+    share
+        m, (K,).
 
     Notes
     -----
     Source: LNL-flywheel paper, Sections 3.2, 3.3, 4.1. gamma starts at f's accuracy on the labels
-    as they are, eps at 1/K. Images are mixed in proportions uniform in [1/2, 1]. For lambda > 1 the
-    objective of g has no minimum (theory.md C.3); the paper takes 3. Cost: about two more passes an
-    epoch for the E-steps (three with ``augment``), and the training of a second network.
+    as they are, eps at 1/K. Images are mixed in proportions uniform in [1/2, 1]. The first term of
+    g's objective is the run's loss, cross-entropy in the paper. Probabilities in the second have
+    1e-8 added. With ``augment`` g is trained on weakly augmented images as well, as all networks
+    are. Around it RRM weighs g's losses of the labels y^, and so judges those. Cost: three more
+    passes an epoch (four with ``augment``), and the training of a second network.
 
     Raises
     ------
@@ -92,9 +99,10 @@ class Flywheel(Method):
     matrix: Tensor
     corrupted_matrix: Tensor
     proportion: Tensor
+    share: Tensor
 
     def __init__(self, run: Run, problem: Problem, model: nn.Module, loss: PointwiseLoss) -> None:
-        del loss  # both networks have equations of their own
+        del loss  # f has its own, and g's is the loop's
         super().__init__()
         self.run, self.problem = run, problem
         # Not a child: its parameters are not the method's.
@@ -114,6 +122,7 @@ class Flywheel(Method):
         self.register_buffer("matrix", torch.eye(k))
         self.register_buffer("corrupted_matrix", torch.full((k, k), 1 / k))
         self.register_buffer("proportion", torch.ones(()))
+        self.register_buffer("share", torch.zeros(k))
         self.drawing = torch.Generator().manual_seed(torch_seed(run.seed, Stream.AUXILIARY))
         self.projection: nn.Module = nn.Identity()
         if run.contrastive_strength:
@@ -135,8 +144,8 @@ class Flywheel(Method):
             raise ValueError(msg)
         if not hasattr(self.auxiliary, "features") or not isinstance(output, nn.Linear):
             msg = (
-                f"contrastive_strength > 0 needs a network with features(x), and float32 products; "
-                f"got model={run.model!r}, precision={run.precision!r}."
+                "contrastive_strength > 0 needs a network with features(x) and a linear output, "
+                f"got model={run.model!r}."
             )
             raise ValueError(msg)
         width = output.in_features
@@ -148,7 +157,7 @@ class Flywheel(Method):
         return projection.to(self.problem.x.device)
 
     def begin_epoch(self, order: list[Tensor]) -> None:
-        """Turn the wheel once: E-steps, f, T, eps, new labels for g."""
+        """Turn the wheel once: E-steps, gamma, T, f, eps, new labels for g."""
         warm = self.epoch < self.run.warm_up
         if not warm:
             if self.epoch == self.run.warm_up:
@@ -157,7 +166,7 @@ class Flywheel(Method):
         for index in order:
             self._train_auxiliary(index, mix=not warm)
         if not warm:
-            self._maximise()
+            self._relabel()
         self.epoch += 1
 
     def _accuracy(self) -> Tensor:
@@ -166,7 +175,7 @@ class Flywheel(Method):
         return (guess == self.problem.labels).float().mean()
 
     def _expect(self) -> None:
-        """Take both E-steps, and the M-step for gamma."""
+        """Take both E-steps, and the M-steps for gamma and the matrices."""
         (model,) = self._model
         labels = self.problem.labels
         said = self._probabilities(model).gather(1, labels[:, None])[:, 0]
@@ -174,14 +183,20 @@ class Flywheel(Method):
         self.proportion.copy_(self.clean.mean())
         guess = self._probabilities(self.auxiliary, weakly=True)
         self.target.copy_(class_posterior(self.clean, labels, guess))
-
-    def _maximise(self) -> None:
-        """Take the M-step for the matrices, and what follows from the new f."""
-        labels, f = self.problem.labels, self._probabilities(self.auxiliary)
         self.matrix.copy_(corruption_matrix(self.target, labels))
-        self.corrupted_matrix.copy_(corruption_matrix((1 - self.clean)[:, None] * f, labels))
+        self.corrupted_matrix.copy_(corruption_matrix((1 - self.clean)[:, None] * guess, labels))
+
+    def _relabel(self) -> None:
+        """Ask the trained f for eps and for new labels."""
+        labels, f = self.problem.labels, self._probabilities(self.auxiliary)
+        if not f.isfinite().all():
+            msg = (
+                f"diverged in epoch {self.epoch + 1}: the flywheel's second network is not finite."
+            )
+            raise DivergedError(msg)
         self.corruption.copy_((f * self.corrupted_matrix[:, labels].T).sum(dim=1))
         self.resampled.copy_(f.argmax(dim=1))
+        self.share.copy_(torch.bincount(self.resampled, minlength=f.shape[1]) / len(labels))
 
     def _train_auxiliary(self, index: Tensor, *, mix: bool) -> None:
         """Take a step of f on a batch, its images and targets mixed in pairs after the warm-up."""
@@ -214,7 +229,8 @@ class Flywheel(Method):
         """Return what strongly augmented copies of the images ``index`` are compared by, (B, P)."""
         distortions = draw_distortions(len(index), self.drawing).to(index.device)
         x = distort(self._weak(index), distortions, self.problem.ink)
-        view: Tensor = self.projection(self.auxiliary.features(x))  # type: ignore[operator]
+        with _averages_kept(self.auxiliary):
+            view: Tensor = self.projection(self.auxiliary.features(x))  # type: ignore[operator]
         return view
 
     @torch.no_grad()
@@ -245,9 +261,8 @@ class Flywheel(Method):
         del index
         if self.epoch <= self.run.warm_up:
             return logits.new_zeros(())
-        share = torch.bincount(self.resampled, minlength=logits.shape[1]) / len(self.resampled)
         logarithms = (logits.softmax(dim=1) + FLOOR).log()
-        return self.run.confidence_strength * (logarithms * share).sum(dim=1)
+        return self.run.confidence_strength * (logarithms * self.share).sum(dim=1)
 
     def predictor(self, model: nn.Module) -> nn.Module:
         """Return f."""
@@ -280,6 +295,23 @@ class Flywheel(Method):
         self.optimiser.load_state_dict(state["optimiser"])
         self.drawing.set_state(state["drawing"])
         self.epoch = state["epoch"]
+
+
+@contextmanager
+def _averages_kept(network: nn.Module) -> Iterator[None]:
+    """Let batch norms use their batches and forget them: f is asked about other images than these.
+
+    A momentum of 0 leaves running averages where they are.
+    """
+    norms = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, before, strict=True):
+            norm.momentum = momentum
 
 
 def contrast(first: Tensor, second: Tensor) -> Tensor:
@@ -318,7 +350,7 @@ def clean_posterior(likelihoods: Tensor, corruption: Tensor, proportion: Tensor)
     """
     right, wrong = proportion * likelihoods, (1 - proportion) * corruption
     total = right + wrong
-    return torch.where(total > 0, right / total, 0.5)
+    return torch.where(total == 0, 0.5, right / total)
 
 
 def class_posterior(clean: Tensor, labels: Tensor, auxiliary: Tensor) -> Tensor:

@@ -120,10 +120,17 @@ class MetaWeight(Method):
         """Return ``grad_Theta mean_meta L(w^(Theta))``, a tensor for every parameter of V."""
         (model,) = self._model
         share = len(self.problem.labels) if self.run.reduction == "batch_sum" else len(labels)
-        parameters = dict(model.named_parameters())
+        # Frozen ones stay what they are, and one that is not used gets no gradient.
+        parameters = {
+            name: parameter
+            for name, parameter in model.named_parameters()
+            if parameter.requires_grad
+        }
         losses = self.loss(self._call(parameters, x), labels)
         objective = (weight * self._factors(losses.detach()) * losses).sum() / share
-        gradients = torch.autograd.grad(objective, list(parameters.values()), create_graph=True)
+        gradients = torch.autograd.grad(
+            objective, list(parameters.values()), create_graph=True, materialize_grads=True
+        )
         trial = {
             name: parameter - self.run.learning_rate * gradient
             for (name, parameter), gradient in zip(parameters.items(), gradients, strict=True)
@@ -141,7 +148,7 @@ class MetaWeight(Method):
     def _factors(self, losses: Tensor) -> Tensor:
         """Return V(J_i), (B,), in (0, 1)."""
         factors: Tensor = self.net(losses[:, None])[:, 0]
-        # Should the sigmoid be zero for all, nothing would ever be learned again.
+        # Should the sigmoid be zero for all, the network would not learn any more.
         return torch.where(factors.sum() > 0, factors, torch.ones_like(factors))
 
     @torch.no_grad()
