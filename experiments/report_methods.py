@@ -18,13 +18,16 @@ from experiments.store import Store
 MEBIBYTE = 2**20
 # What a method that finds wrong labels and an estimate of the noise have to reach.
 GOOD_AUC, GOOD_MATRIX = 0.9, 0.1
-# Of these more than plain training's is expected: they say themselves which labels are right.
-FINDERS = ("rmnw_net", "flywheel")
+# Who has to reach the first, on uniform noise, and on which noise the second.
+FINDERS, FINDERS_NOISE = ("rmnw_net", "flywheel"), "uniform_or_kept"
+MATRIX_NOISE = "flip"
+# RRM around these weighs other labels than those that are given: its weights say nothing of them.
+RELABELLING = ("flywheel",)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MethodLine:
-    """A method on one kind of noise, alone or wrapped by RRM: a value a seed of each quantity.
+    """A method on one kind of noise, alone or wrapped by RRM: a value for each of the ``seeds``.
 
     ``auc`` is of what the method says of labels in the end, ``best_auc`` at its best epoch, which
     nobody can choose in practice, ``weights_auc`` of RRM's weights in the end; ``matrix_error`` is
@@ -32,6 +35,7 @@ class MethodLine:
     """
 
     cell: Cell
+    seeds: list[int]
     accuracy: dict[str, list[float]]
     auc: list[float]
     best_auc: list[float]
@@ -40,10 +44,16 @@ class MethodLine:
     seconds: list[float]
     peak_mebibytes: list[float]
 
-    @property
-    def seeds(self) -> int:
-        """Number of finished runs."""
-        return len(self.seconds)
+    def last_beside(self, other: MethodLine) -> tuple[float, float] | None:
+        """Return both lines' mean last accuracy over the seeds that both have, if there are any."""
+        common = sorted(set(self.seeds) & set(other.seeds))
+        if not common:
+            return None
+        mine, theirs = (
+            fmean(one.accuracy["last"][one.seeds.index(seed)] for seed in common)
+            for one in (self, other)
+        )
+        return mine, theirs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +91,7 @@ class MethodsReport:
                     "noise": line.cell.run.noise,
                     "noise_rate": line.cell.noise_rate,
                     "rrm": line.cell.rrm,
+                    "seeds": line.seeds,
                     "published": line.cell.published,
                     "accuracy": line.accuracy,
                     "auc": line.auc,
@@ -116,10 +127,15 @@ def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> MethodLine:
     peaks = [one["peak_memory_bytes"] for one in results]
     return MethodLine(
         cell=cell,
+        seeds=[one["run"]["seed"] for one in results],
         accuracy={rule: [one["accuracy"][rule] for one in results] for rule in SELECTIONS},
         auc=[one["cleanness_auc"][-1] for one in results if one["cleanness_auc"]],
         best_auc=[max(one["cleanness_auc"]) for one in results if one["cleanness_auc"]],
-        weights_auc=[one["detection"]["auc"] for one in results if one["detection"]],
+        weights_auc=[
+            one["detection"]["auc"]
+            for one in results
+            if one["detection"] and cell.run.method not in RELABELLING
+        ],
         matrix_error=[matrix_error(cell, one) for one in results if "matrix" in one["method"]],
         seconds=[sum(one["seconds"].values()) for one in results],
         peak_mebibytes=[peak / MEBIBYTE for peak in peaks if peak is not None],
@@ -176,7 +192,7 @@ def _row(line: MethodLine) -> tuple[str, ...]:
         f"{fmean(line.matrix_error):.2f}" if line.matrix_error else "-",
         f"{fmean(line.seconds):.0f}",
         f"{max(line.peak_mebibytes):.0f}" if line.peak_mebibytes else "-",
-        str(line.seeds),
+        str(len(line.seeds)),
     )
 
 
@@ -200,19 +216,17 @@ def methods_verdict(report: MethodsReport) -> list[str]:
 
 
 def _against_plain(report: MethodsReport) -> list[str]:
-    """Return which methods end below plain training's last epoch."""
-    pairs = [
-        (line, plain)
-        for line in report.lines
-        if not line.cell.rrm and (plain := report.plain(line)) not in (None, line)
-    ]
+    """Return which methods end below plain training's last epoch, on the seeds that both have."""
+    pairs = []
+    for line in report.lines:
+        plain = report.plain(line)
+        beside = None if plain in (None, line) or line.cell.rrm else line.last_beside(plain)
+        if beside is not None:
+            pairs.append((line.cell.row, *beside))
     if not pairs:
         return []
     below = [
-        f"{line.cell.row} ({fmean(line.accuracy['last']):.1f} against "
-        f"{fmean(plain.accuracy['last']):.1f})"
-        for line, plain in pairs
-        if plain is not None and fmean(line.accuracy["last"]) < fmean(plain.accuracy["last"])
+        f"{row} ({mine:.1f} against {plain:.1f})" for row, mine, plain in pairs if mine < plain
     ]
     kinds = f"{len(pairs)} methods and kinds of noise"
     if not below:
@@ -222,10 +236,12 @@ def _against_plain(report: MethodsReport) -> list[str]:
 
 
 def _finding(report: MethodsReport) -> list[str]:
-    """Return how well those find wrong labels that say which are wrong."""
+    """Return how well those find wrong labels that have to."""
     sentences = []
     for line in report.lines:
-        if line.cell.run.method in FINDERS and not line.cell.rrm and line.auc:
+        run = line.cell.run
+        asked = run.method in FINDERS and run.noise == FINDERS_NOISE
+        if asked and not line.cell.rrm and line.auc:
             least = min(line.auc)
             reached = "at least" if least >= GOOD_AUC else "only"
             sentences.append(
@@ -236,24 +252,24 @@ def _finding(report: MethodsReport) -> list[str]:
 
 
 def _matrices(report: MethodsReport) -> list[str]:
-    """Return how far estimates of the noise are off."""
+    """Return how far estimates of the noise are off where something is asked of them."""
     return [
         f"{line.cell.row}: T is off by at most "
         f"{max(line.matrix_error):.3f} in {_seeds(line)} (asked for: {GOOD_MATRIX})."
         for line in report.lines
-        if line.matrix_error and not line.cell.rrm
+        if line.matrix_error and not line.cell.rrm and line.cell.run.noise == MATRIX_NOISE
     ]
 
 
 def _wrapped(report: MethodsReport) -> list[str]:
-    """Return what RRM adds to each method, last epoch, in points."""
-    alone = {
-        line.cell.row: fmean(line.accuracy["last"]) for line in report.lines if not line.cell.rrm
-    }
+    """Return what RRM adds to each method, last epoch, in points, on the seeds that both have."""
+    alone = {line.cell.row: line for line in report.lines if not line.cell.rrm}
     gains = [
-        f"{line.cell.row} {fmean(line.accuracy['last']) - alone[line.cell.row]:+.1f}"
+        f"{line.cell.row} {beside[0] - beside[1]:+.1f}"
         for line in report.lines
-        if line.cell.rrm and line.cell.row in alone
+        if line.cell.rrm
+        and line.cell.row in alone
+        and (beside := line.last_beside(alone[line.cell.row])) is not None
     ]
     return [f"RRM adds, last epoch, in points: {'; '.join(gains)}."] if gains else []
 
@@ -267,4 +283,4 @@ def _differences(report: MethodsReport) -> list[str]:
 
 def _seeds(line: MethodLine) -> str:
     """Return the number of seeds as text."""
-    return f"{line.seeds} seed{'s' if line.seeds > 1 else ''}"
+    return f"{len(line.seeds)} seed{'s' if len(line.seeds) > 1 else ''}"

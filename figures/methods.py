@@ -56,8 +56,11 @@ def finished(store: Store, noise: str, *, rrm: bool = False) -> list[Finished]:
     where = replace(store, experiment=TABLES["methods"].experiment)
     found = list(_finished(where, noise, rrm=rrm))
     if not found:
-        msg = f"no run of methods on {noise} noise in {where.results}: run python -m experiments "
-        raise FileNotFoundError(msg + "run methods first.")
+        msg = (
+            f"no run of methods {'with' if rrm else 'without'} RRM on {noise} noise in "
+            f"{where.results}: run python -m experiments run methods first."
+        )
+        raise FileNotFoundError(msg)
     return found
 
 
@@ -93,7 +96,7 @@ def draw_factors(store: Store) -> Figure:
         steps = [
             one.result["reweightings"][-1]["threshold"]
             for one in finished(store, noise, rrm=True)
-            if one.name == "cross-entropy"
+            if one.name == "cross-entropy" and one.result["reweightings"][-1]["threshold"]
         ]
         for place, step in enumerate(steps):
             axis.plot(
@@ -140,7 +143,10 @@ def draw_corruption(store: Store) -> Figure:
 
 
 def draw_auc(store: Store) -> Figure:
-    """Return the figure: how well each method tells wrong labels, epoch by epoch, mean of seeds."""
+    """Return the figure: how well each method tells wrong labels, epoch by epoch, mean of seeds.
+
+    What a flywheel says at the end of an epoch it found at its beginning.
+    """
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(
             1, len(METHODS_NOISE), sharex=True, sharey=True, figsize=(TEXT_WIDTH, 3.1)
