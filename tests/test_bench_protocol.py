@@ -218,3 +218,23 @@ def test_the_resnet_suite_runs_and_prints(monkeypatch, capsys):
         assert outcome["operations_of_a_step"] == 128 * 2 * (3 * sum(products) - products[0])
     print_benchmark("resnet", outcome, Console(width=200))
     assert "of a matrix product's" in capsys.readouterr().out
+
+
+def test_the_sklearn_suite_runs_and_prints(monkeypatch, capsys):
+    """One seed and a cheap classifier: RRM gains what is asked for, and the table says so."""
+    from rich.console import Console
+    from sklearn.naive_bayes import GaussianNB
+
+    from experiments.bench import estimator
+
+    monkeypatch.setattr(estimator, "SEEDS", 2)
+    monkeypatch.setattr(estimator, "CLASSIFIERS", {"naive Bayes": lambda _: GaussianNB()})
+    outcome = SUITES["sklearn"]()
+    plain, told, estimating = outcome["rows"][:3]
+    assert (plain["gain"], plain["contamination"]) == (0, None)
+    assert told["gain"] == pytest.approx(told["accuracy"] - plain["accuracy"])
+    assert told["met"] == (told["gain"] >= 3)
+    assert told["contamination"] == [0.4, 0.4]
+    assert all(0 < share < 1 for share in estimating["contamination"])
+    print_benchmark("sklearn", outcome, Console(width=200))
+    assert "Digits, 40 % wrong labels, 2 seeds" in capsys.readouterr().out

@@ -152,6 +152,36 @@ def _theory(outcome: dict[str, Any]) -> RenderableType:
     )
 
 
+def _sklearn(outcome: dict[str, Any]) -> RenderableType:
+    """Return what wrapping a classifier adds to it."""
+    grid = Grid(
+        "classifier",
+        "",
+        "accuracy, %",
+        "gain",
+        "target",
+        "met",
+        "C' taken",
+        "seconds",
+        title=f"Digits, {100 * outcome['noise_rate']:.0f} % wrong labels, {outcome['seeds']} seeds",
+    )
+    for one in outcome["rows"]:
+        taken = one["contamination"]
+        grid.add_row(
+            one["classifier"],
+            one["way"],
+            f"{one['accuracy']:.1f} ± {one['spread']:.1f}",
+            f"{one['gain']:+.1f}",
+            "-" if one["target"] is None else f"{one['target']:.0f}",
+            "-" if one["met"] is None else _yes(one["met"]),
+            "-" if taken is None else f"{min(taken):.2f} to {max(taken):.2f}",
+            f"{one['seconds']:.1f}",
+        )
+    if outcome["cleanlab"] is None:
+        return Group(grid, "cleanlab is not installed here, so it is not compared with.")
+    return Group(grid, f"cleanlab {outcome['cleanlab']}")
+
+
 def _yes(met: bool) -> str:
     """Return yes or no."""
     return "yes" if met else "no"
@@ -161,6 +191,7 @@ _SHOW = {
     "resnet": _resnet,
     "reweight": _reweight,
     "reweight_gpu": lambda outcome: _against_targets(outcome["large"]),
+    "sklearn": _sklearn,
     "step": _peers,
     "table8": _table8,
     "train": _train,

@@ -1,4 +1,4 @@
-"""What is timed: a re-weighting of Table 8's size, a step of its network, whole runs."""
+"""What is timed: a re-weighting, a step of a network, whole runs, the theory, the estimator."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor
 
+from experiments.bench.estimator import estimator
 from experiments.bench.resnet import resnet
 from experiments.bench.reweight import reweight, reweight_gpu, timed
 from experiments.bench.theory import theory
@@ -91,6 +92,7 @@ def step() -> dict[str, Any]:
 SUITES: dict[str, Callable[[], dict[str, Any]]] = {
     "resnet": resnet,
     "reweight": reweight,
+    "sklearn": estimator,
     "step": step,
     "table8": table8,
     "theory": theory,
