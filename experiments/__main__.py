@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table as Grid
 
 from experiments import report as reporting
+from experiments.bench.page import TARGETS, page
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
 from experiments.catalogue import DEMO_PLAIN, DEMO_RRM, PRESETS, SCALES, TABLES, Table, table
@@ -116,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = command("bench", _bench, "Time what matters, one thread.", "bench reweight")
     bench.add_argument("suite", nargs="*", help=f"{', '.join(SUITES)}; all if none is given")
+    bench.add_argument("--stored", action="store_true", help="time nothing, print the targets")
     bench.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     return parser
 
@@ -402,14 +404,15 @@ def _selection(options: argparse.Namespace) -> reporting.Selection:
 
 
 def _bench(options: argparse.Namespace, console: Console) -> int:
-    """Run benchmarks, print them and store their JSON."""
+    """Run benchmarks, print them and store their JSON; after all of them, a page of targets."""
     torch.set_num_threads(THREADS)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = options.results / "bench"
     prepare_folder(folder)
     for name in options.suite:
         _known(name, list(SUITES), "benchmark")
-    for name in options.suite or SUITES:
+    timed = [] if options.stored else options.suite or SUITES
+    for name in timed:
         with console.status(f"timing {name}") if console.is_terminal else nullcontext():
             outcome = SUITES[name]()
         print_benchmark(name, outcome, console)
@@ -417,6 +420,8 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
             folder / f"{name}.json",
             one_line_per_key(outcome | {"environment": environment(device)}).encode(),
         )
+    if not options.suite or options.stored:
+        console.print(page(folder, options.suite or list(TARGETS)))
     console.print(f"Results: {folder}", soft_wrap=True, markup=False)
     return 0
 

@@ -6,6 +6,7 @@ import time
 import pytest
 
 from experiments.bench import protocol
+from experiments.bench.page import TARGETS, Target
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
 from experiments.store import RESULTS
@@ -238,3 +239,30 @@ def test_the_sklearn_suite_runs_and_prints(monkeypatch, capsys):
     assert all(0 < share < 1 for share in estimating["contamination"])
     print_benchmark("sklearn", outcome, Console(width=200))
     assert "Digits, 40 % wrong labels, 2 seeds" in capsys.readouterr().out
+
+
+def test_the_page_shows_every_target_of_what_is_committed(capsys):
+    """Met or not; a suite without a result says so, and nothing is timed."""
+    from experiments.__main__ import main
+
+    assert main(["bench", "--stored"]) == 0
+    printed = capsys.readouterr().out
+    stored = {name: RESULTS / "bench" / f"{name}.json" for name in TARGETS}
+    found = [
+        one
+        for name, path in stored.items()
+        if path.exists()
+        for one in TARGETS[name](json.loads(path.read_text()))
+    ]
+    assert len(found) > 20
+    assert printed.count("│ yes") == sum(one.met for one in found)
+    assert printed.count("│ no ") >= sum(not one.met for one in found)
+    assert set(SUITES) <= set(TARGETS)
+
+
+def test_a_target_is_met_at_its_bound():
+    """At least and at most include the number itself."""
+    assert Target("x", 2.0, "at least", 2.0).met
+    assert Target("x", 2.0, "at most", 2.0).met
+    assert not Target("x", 1.9, "at least", 2.0).met
+    assert not Target("x", 2.1, "at most", 2.0).met
