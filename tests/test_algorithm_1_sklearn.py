@@ -1,7 +1,12 @@
 """ICLR paper, Algorithm 1 and Section 3.5.1, around scikit-learn's classifiers."""
 
+import os
+import re
+import subprocess
+import sys
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +26,7 @@ from rrm_theory import capped_relax, contamination_gamma, relax
 from rrm_theory.sklearn import LOSSES, NoBasisWarning, RRMClassifier, suggest_contamination
 
 PLAIN = LogisticRegression(C=0.1)
+ROOT = Path(__file__).parent.parent
 
 
 def points(n=60, wrong=12, seed=0):
@@ -170,6 +176,25 @@ def test_losses_by_hand(loss, value):
 def test_a_probability_counts_as_at_least_one_in_n():
     """No loss is infinite, and none beyond log N."""
     assert LOSSES["log_loss"](np.array([[1.0, 0.0]] * 4), np.full(4, 1)).tolist() == [np.log(4)] * 4
+
+
+# The tutorial.
+
+
+def test_the_tutorial_finds_what_the_readme_says():
+    """Run as a user runs it; 450 labels are wrong, and README's sentence holds its numbers."""
+    run = [sys.executable, "-m", "experiments.tutorial"]
+    # On data this small more threads are slower, beside other work by far.
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    printed = subprocess.run(
+        run, cwd=ROOT, env=one_thread, capture_output=True, text=True, check=True
+    ).stdout
+    found, suspects = map(
+        int, re.search(r"(\d+) of the (\d+) suspects are wrong", printed).groups()
+    )
+    readme = (ROOT / "README.md").read_text()
+    assert f"450 of them with a wrong label, it suspects {suspects}, and {found} of these" in readme
+    assert len((ROOT / "experiments" / "tutorial.py").read_text().splitlines()) == 34
 
 
 # Errors.
