@@ -5,8 +5,8 @@ INSTALLED = .venv/installed
 demo: $(INSTALLED)  ## the main job: RRM rescues a classifier from wrong labels
 	.venv/bin/python -m experiments demo
 
-test: $(INSTALLED)  ## all tests and doctests
-	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} .venv/bin/python -m pytest
+test: $(INSTALLED)  ## all tests and doctests, two files at a time
+	HYPOTHESIS_PROFILE=$${HYPOTHESIS_PROFILE:-ci} .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(INSTALLED)  ## style and types
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
