@@ -19,7 +19,8 @@ class Log:
     ``attacked_validation_correct[e][f]`` the former on images attacked as in training, and
     ``attacked_correct[e][f][k]`` the latter under the k-th of TEST_EPS.
     ``cleanness_auc[e]`` says how well a method tells right training labels from wrong ones.
-    ``canary[e]`` compares FGSM with PGD. ``parts`` and ``shares`` are the trajectory; ``method`` is
+    ``canary[e]`` compares FGSM with PGD. ``parts`` and ``shares`` are the trajectory, ``losses``
+    what its last re-weighting saw, float32; ``method`` is
     what the method keeps when the run ends; ``seconds`` adds up wall time by activity;
     ``peak_memory`` is the most of it, in bytes, where that is known; ``devices`` are those the run
     was on, one after the other.
@@ -36,6 +37,7 @@ class Log:
     reweightings: list[dict[str, Any]] = field(default_factory=list)
     parts: list[Tensor] = field(default_factory=list)
     shares: list[Tensor] = field(default_factory=list)
+    losses: Tensor | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     peak_memory: int | None = None
     devices: list[str] = field(default_factory=list)

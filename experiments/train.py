@@ -107,6 +107,7 @@ def train(
             update = rw.update(losses)
             clock.lap("reweighting")
             _note_reweighting(log, epoch + 1, rw, update, problem)
+            log.losses = losses.float().cpu()
         if epoch + 1 in run.evaluations:
             note_accuracy(log, run, method.predictor(model), loss, problem)
             note_cleanness(log, run, model, loss, method, problem)
@@ -181,4 +182,5 @@ def trajectory(run: Run, log: Log, problem: Problem) -> Trajectory:
         step=run.step,
         contaminated=problem.contaminated,
         epochs=np.array([entry["epoch"] for entry in log.reweightings]),
+        losses=None if log.losses is None else log.losses.numpy(),
     )

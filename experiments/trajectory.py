@@ -47,6 +47,8 @@ class Trajectory:
         Which labels are wrong, bool (N,).
     epochs
         Epochs finished at every re-weighting, int64 (T,).
+    losses
+        What the last re-weighting saw, float32 (N,); None in files from before they were kept.
 
     """
 
@@ -55,6 +57,7 @@ class Trajectory:
     step: float
     contaminated: NDArray[np.bool_]
     epochs: NDArray[np.int64]
+    losses: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together, naming them."""
@@ -64,6 +67,8 @@ class Trajectory:
             "contaminated": (n_samples,),
             "epochs": (n_steps,),
         }
+        if self.losses is not None:
+            expected["losses"] = (n_samples,)
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
                 msg = f"{name} must have shape {shape}, got {getattr(self, name).shape}."
@@ -84,7 +89,8 @@ class Trajectory:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return everything as arrays by name, for a file."""
-        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: np.asarray(value) for name, value in named.items() if value is not None}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Trajectory:

@@ -11,11 +11,12 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 
 from experiments.demo import demo_store
-from experiments.store import RESULTS, WORK
+from experiments.store import RESULTS, WORK, Store
 from figures import (
     ablation,
     accuracy_grid,
     close_calls,
+    explore,
     face,
     methods,
     separation,
@@ -44,6 +45,9 @@ FIGURES = {
 }
 
 
+EXPLORER = "explore"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw and return the exit code."""
     parser = argparse.ArgumentParser(
@@ -52,28 +56,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="example: python -m figures trajectories --results runs --output pictures",
     )
     parser.add_argument(
-        "figure", nargs="*", metavar="FIGURE", help=f"{', '.join(FIGURES)}; all if none is given"
+        "figure",
+        nargs="*",
+        metavar="FIGURE",
+        help=f"{', '.join((*FIGURES, EXPLORER))}; all but the last, a page, if none is given",
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of the trajectories")
     parser.add_argument("--output", type=Path, default=GALLERY, help="folder (the gallery)")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.figure if name not in FIGURES]
+    known = (*FIGURES, EXPLORER)
+    unknown = [name for name in options.figure if name not in known]
     if unknown:
-        parser.error(f"unknown figure {unknown[0]!r}; known: {', '.join(FIGURES)}")
+        parser.error(f"unknown figure {unknown[0]!r}; known: {', '.join(known)}")
     mpl.use("agg")
     store = demo_store(options.results, options.work)
     for name in options.figure or FIGURES:
-        file, draw = FIGURES[name]
         try:
-            figure = draw(store)
+            paths = _make(name, store, options.output)
         except FileNotFoundError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2
-        for path in save(figure, options.output, file):
+        for path in paths:
             print(path)
-        plt.close(figure)
     return 0
+
+
+def _make(name: str, store: Store, folder: Path) -> list[Path]:
+    """Draw a figure, or write the page, and return the paths."""
+    if name == EXPLORER:
+        return [explore.write(store, folder)]
+    file, draw = FIGURES[name]
+    figure = draw(store)
+    paths = save(figure, folder, file)
+    plt.close(figure)
+    return paths
 
 
 if __name__ == "__main__":

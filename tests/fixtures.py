@@ -95,7 +95,12 @@ def train_until_killed(run, samples, checkpoint, *, saves):
 
 def same_but_for_clocks(run, samples, one, other):
     """Return whether two logs agree in every count, to the bit in every weight."""
-    clocks = ("seconds", "peak_memory", "devices", "parts", "shares")
-    numbers = [{k: v for k, v in vars(log).items() if k not in clocks} for log in (one, other)]
-    weights = [trajectory(run, log, samples).scaled_weights() for log in (one, other)]
-    return numbers[0] == numbers[1] and np.array_equal(*weights)
+    arrays = ("parts", "shares", "losses")
+    apart = ("seconds", "peak_memory", "devices", *arrays)
+    numbers = [{k: v for k, v in vars(log).items() if k not in apart} for log in (one, other)]
+    paths = [trajectory(run, log, samples) for log in (one, other)]
+    return (
+        numbers[0] == numbers[1]
+        and np.array_equal(*(path.scaled_weights() for path in paths))
+        and np.array_equal(*(path.losses for path in paths))
+    )
