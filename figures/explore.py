@@ -31,8 +31,8 @@ def page(store: Store) -> str:
         raise FileNotFoundError(msg)
     wrong = trajectory.contaminated
     about = (
-        f"These are the {len(wrong)} losses that the last re-weighting of `python -m experiments "
-        f"demo` saw: handwritten digits, {int(wrong.sum())} of them with a wrong label."
+        f"These are the {len(wrong)} losses that the last re-weighting of README's main job saw: "
+        f"handwritten digits, {int(wrong.sum())} of them with a wrong label."
     )
     run = {
         "about": about,
