@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
+from math import log
 from numbers import Integral
 from typing import Any
 
@@ -26,7 +28,6 @@ from sklearn.utils.validation import (
 )
 
 from rrm_theory._checks import (
-    Mask,
     Vector,
     at_least_one,
     fraction_of_samples,
@@ -38,26 +39,32 @@ from rrm_theory.capped import capped_relax
 from rrm_theory.relaxation import contamination_gamma, relax
 
 FOLDS = 5
-# Its halves explain so much of the variance of a uniform distribution, which has no groups; of n
-# evenly spaced losses n^2 / (n^2 - 1) times as much.
+# Its halves explain so much of the variance of a uniform distribution, which has no groups; of an
+# even number n of evenly spaced losses n^2 / (n^2 - 1) times as much.
 UNIFORM = 0.75
 ROUNDING = 1e-9
+SMALLEST = float(np.finfo(np.float64).tiny)
 
-# Losses of the probabilities (N, K) for the label of place y_i: each of the label's probability.
+# Losses of the probabilities (N, K) for the labels' places (N,), summed over the classes.
 LOSSES: dict[str, Callable[[NDArray[np.float64], NDArray[np.intp]], Vector]] = {
-    # N samples cannot tell a smaller probability than 1/N from none.
-    "log_loss": lambda p, y: -np.log(np.maximum(_of_label(p, y), 1 / len(y))),
+    "log_loss": lambda p, y: -np.log(np.maximum(p[np.arange(len(y)), y], SMALLEST)),
     "mae": lambda p, y: np.abs(p - np.eye(p.shape[1])[y]).sum(axis=1),
     "mse": lambda p, y: np.square(p - np.eye(p.shape[1])[y]).sum(axis=1),
 }
 
 
 class NoBasisWarning(UserWarning):
-    """An estimate of how many labels are wrong rests on nothing."""
+    """The losses say nothing of how many labels are wrong."""
+
+
+class NoLevelWarning(UserWarning):
+    """There is no loss to cut at for the contamination, so the weights stay."""
 
 
 def suggest_contamination(losses: ArrayLike) -> float:
     r"""Return ``#{c_i > t} / N`` for the t that leaves least variance within the groups beside it.
+
+    Where there are no two groups it returns 0, with a warning.
 
     Parameters
     ----------
@@ -73,7 +80,7 @@ def suggest_contamination(losses: ArrayLike) -> float:
     -----
     NoBasisWarning
         If the two groups explain no more of the variance than of N evenly spaced losses', which is
-        3/4 for large N; so too if all losses are equal.
+        3/4 or, for an even N, N^2 / (N^2 - 1) of that; so too if all losses are equal.
 
     Raises
     ------
@@ -97,24 +104,33 @@ def suggest_contamination(losses: ArrayLike) -> float:
         msg = f"losses must be finite, got {c[-1]}."
         raise ValueError(msg)
     n = c.size
-    below = np.arange(1, n)
-    # Centred, so that the sums of squares lose nothing to a common shift.
-    centred = c - c.mean()
-    gap = n * centred[:-1].cumsum() / below / (n - below)  # means of the groups, upper minus lower
+    above, explained = _best_split(c) if c[-1] > c[0] else (0, 0.0)
+    evenly = UNIFORM if n % 2 else UNIFORM * n**2 / (n**2 - 1)
+    if explained > evenly + ROUNDING:
+        return above / n
+    warnings.warn(
+        f"the losses do not fall into two groups: the best two explain {explained:.2f} of their "
+        f"variance, the halves of evenly spaced losses {evenly:.2f}. So no share of wrong labels "
+        "is suggested; give contamination, or look at the losses.",
+        NoBasisWarning,
+        stacklevel=2,
+    )
+    return 0.0
+
+
+def _best_split(c: Vector) -> tuple[int, float]:
+    """Return the upper group's size in sorted losses, and the share of variance that it explains.
+
+    Not all losses are equal. Of splits as good as each other the first counts.
+    """
+    # In [0, 1] no square overflows; centred, the sums lose nothing to a common shift.
+    x = (c - c[0]) / (c[-1] - c[0])
+    x -= x.mean()
+    n, below = x.size, np.arange(1, x.size)
+    gap = n * x[:-1].cumsum() / below / (n - below)  # of the groups' means
     between = np.where(c[1:] > c[:-1], below * (n - below) / n**2 * gap**2, 0.0)
-    total = float(np.square(centred).mean())
-    best = int(between.argmax()) if n > 1 else 0
-    explained = float(between[best]) / total if total > 0 else 0.0
-    evenly = UNIFORM * n**2 / (n**2 - 1) if n > 1 else 1.0
-    if explained <= evenly + ROUNDING:
-        warnings.warn(
-            f"the losses do not fall into two groups: the best two explain {explained:.2f} of "
-            f"their variance, the halves of evenly spaced losses {evenly:.2f}. The estimate of the "
-            "wrong labels rests on nothing; give contamination, or look at the losses.",
-            NoBasisWarning,
-            stacklevel=2,
-        )
-    return (n - 1 - best) / n if total > 0 else 0.0
+    best = int(between.argmax())
+    return n - 1 - best, float(between[best] / np.square(x).mean())
 
 
 def _has(name: str) -> Callable[[RRMClassifier], bool]:
@@ -137,20 +153,23 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
     gamma
         Price in (0, 2^960] per unit of total variation, loss units, in the convention of Eq. (2).
     contamination
-        C' in [0, 1), the estimated share of wrong labels, in place of a price. If neither is given,
-        `suggest_contamination` of the first losses is taken, with its warning.
+        C' in [0, 1), the estimated share of wrong labels, in place of a price; losses that tie go
+        together, so more than C' may. If neither is given, `suggest_contamination` of the first
+        losses is taken, with its warning.
     cap
         No weight ``N p_i`` beyond this, at least 1. Without it the smallest loss, often a single
-        sample's, takes all the weight that others lose; 2 is a good choice.
+        sample's, takes all the weight that others lose. With ``contamination`` the price is that of
+        the level without a cap, of which a cap moves less: fewer than C' are pruned. 2 is a good
+        choice for C' up to 1/2; a cap below 1 / (1 - C') leaves no room for C'.
     step
         mu in (0, 1]: the weights move this far.
     max_iter
         Largest number of re-weightings; fewer if the weights stay.
     loss
-        Of a label's probability: ``"log_loss"`` (of at least 1/N), ``"mae"`` or ``"mse"``, summed
-        over the classes.
+        Of the probabilities: ``"log_loss"``, ``"mae"`` or ``"mse"``, the latter two summed over the
+        classes.
     random_state
-        Seeds the folds, and the estimators if they have a ``random_state``.
+        Seeds the folds, and every ``random_state`` of the estimator that is None.
 
     Attributes
     ----------
@@ -161,7 +180,7 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
     sample_weight_
         ``N p``, (N,), sums to N up to rounding.
     pruned_
-        Which samples the last re-weighting removed, bool (N,).
+        Which samples have no weight in the last minimiser, bool (N,).
     u_history_
         ``p - 1/N`` after every re-weighting, (``n_iter_``, N).
     loss_
@@ -171,13 +190,20 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
     n_iter_
         Number of re-weightings.
 
+    Warns
+    -----
+    NoBasisWarning
+        If C' is to be estimated and the losses do not fall into two groups: C' = 0 then.
+    NoLevelWarning
+        If there is no loss to cut at for C': too many tie at the smallest one. The weights stay.
+
     Notes
     -----
     Source: ICLR paper, Algorithm 1 and Section 3.5.1; theory.md A.9 for the cap. Losses are of
     held-out samples, by cross-fitting in five folds (fewer where a class is smaller), which is
     ours: a flexible classifier has no large losses on what it was fitted to. Weights are exact in
-    the sense of `rrm_theory.relax`; where no loss can be cut at (all are tied) they stay. Cost: six
-    fits a re-weighting at most.
+    the sense of `rrm_theory.relax`. For the estimate losses count at most log N: N samples cannot
+    tell a smaller probability than 1/N. Cost: five fits a re-weighting, and one.
 
     Examples
     --------
@@ -217,13 +243,14 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         self.random_state = random_state
 
     def fit(self, X: Any, y: ArrayLike) -> RRMClassifier:
-        """Fit on samples X and labels y of any type.
+        """Fit on samples X and labels y of any type that scikit-learn takes.
 
         Raises
         ------
         ValueError
             If an argument of the constructor is outside its domain, the estimator takes no weights
-            or gives no probabilities, or y has a class of a single sample, or one class only.
+            or gives no probabilities, y has a class of a single sample, or one class only, or the
+            re-weighting leaves a class without weight where it is to be fitted.
 
         """
         mu = self._check_arguments()
@@ -232,9 +259,9 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         # Of X this is all that has to be known here; the estimator checks the rest.
         X, labels = indexable(X, labels)
         validate_data(self, X, labels, skip_check_array=True)
-        self.classes_, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        names, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
         if len(counts) < 2 or counts.min() < 2:
-            shown = dict(zip(self.classes_.tolist(), counts.tolist(), strict=True))
+            shown = dict(zip(names.tolist(), counts.tolist(), strict=True))
             classes = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
             msg = f"y must have two classes of two samples or more, got {classes}: {shown}."
             raise ValueError(msg)
@@ -246,21 +273,24 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         seed = random.randint(2**31)
         n = len(labels)
         weights, history = np.ones(n), []
-        share = self.contamination
+        share: float | Fraction | None = self.contamination
         for _ in range(self.max_iter):
-            self.loss_ = self._losses(X, labels, place, weights, parts, seed)
+            losses = self._losses(X, labels, place, weights, parts, seed)
             if self.gamma is None and share is None:
-                share = suggest_contamination(self.loss_)
-            target, self.pruned_ = self._target(self.loss_, share)
+                # A float of k / n need not denote it.
+                share = Fraction(round(n * suggest_contamination(np.minimum(losses, log(n)))), n)
+            target = self._target(losses, share, weights)
             moved = weights + mu * (target - weights)
             history.append(moved / n - 1 / n)
             stays = np.array_equal(moved, weights)
             weights = moved
             if stays:
                 break
+        self.estimator_ = self._fitted(X, labels, place, weights, seed)
+        self.classes_, self.loss_, self.pruned_ = names, losses, target == 0
         self.u_history_, self.n_iter_ = np.stack(history), len(history)
-        self.sample_weight_, self.contamination_ = weights, share
-        self.estimator_ = self._fitted(X, labels, weights, seed)
+        self.sample_weight_ = weights
+        self.contamination_ = None if share is None else float(share)
         return self
 
     def _check_arguments(self) -> float:
@@ -281,16 +311,17 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         if mu == 0:
             msg = f"step must lie in (0, 1], got {self.step!r}."
             raise ValueError(msg)
-        if not isinstance(self.max_iter, Integral) or self.max_iter < 1:
+        whole = isinstance(self.max_iter, Integral) and not isinstance(self.max_iter, bool)
+        if not whole or self.max_iter < 1:
             msg = f"max_iter must be a positive integer, got {self.max_iter!r}."
             raise ValueError(msg)
-        if self.loss not in LOSSES:
+        if not isinstance(self.loss, str) or self.loss not in LOSSES:
             msg = f"loss must be one of {', '.join(LOSSES)}; got {self.loss!r}."
             raise ValueError(msg)
         if not has_fit_parameter(self.estimator, "sample_weight"):
             msg = (
-                "estimator must take sample_weight in fit (put RRMClassifier into a pipeline, not "
-                f"the other way round), got {self.estimator!r}."
+                "estimator must take sample_weight in fit (of a pipeline wrap the last step), "
+                f"got {self.estimator!r}."
             )
             raise ValueError(msg)
         if not hasattr(self.estimator, "predict_proba"):
@@ -308,55 +339,73 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         seed: int,
     ) -> Vector:
         """Return every sample's loss under the fit on the folds without it, (N,)."""
-        p = np.zeros((len(labels), len(self.classes_)))
+        p = np.zeros((len(labels), int(place.max()) + 1))
         for train, held_out in parts:
-            model = self._fitted(_safe_indexing(X, train), labels[train], weights[train], seed)
-            columns = np.searchsorted(self.classes_, model.classes_)
-            p[np.ix_(held_out, columns)] = model.predict_proba(_safe_indexing(X, held_out))
+            model = self._fitted(
+                _safe_indexing(X, train), labels[train], place[train], weights[train], seed
+            )
+            p[held_out] = model.predict_proba(_safe_indexing(X, held_out))
         return LOSSES[self.loss](p, place)
 
-    def _target(self, losses: Vector, share: float | None) -> tuple[Vector, Mask]:
-        """Return ``N p`` of the minimiser, and what it prunes; all ones where nothing is cut."""
+    def _target(self, losses: Vector, share: float | Fraction | None, weights: Vector) -> Vector:
+        """Return ``N p`` of the minimiser; the present weights where there is no loss to cut at."""
         n, price = losses.size, 0.0 if self.gamma is None else self.gamma
         if share is not None:
-            price = contamination_gamma(losses, share).gamma
-        if not price > 0:  # nothing to cut at: the level is the minimum, or does not exist
-            return np.ones(n), np.zeros(n, dtype=bool)
+            found = contamination_gamma(losses, share)
+            price = found.gamma
+            if not price > 0:
+                warnings.warn(found.outcome.value, NoLevelWarning, stacklevel=3)
+                return weights
         relaxation = (
             relax(losses, gamma=price)
             if self.cap is None
             else capped_relax(losses, gamma=price, cap=self.cap)
         )
-        target = n * relaxation.weights
-        return target, target == 0
+        # n times the float nearest to 1/n need not be 1.
+        return np.where(relaxation.weights == 1 / n, 1.0, n * relaxation.weights)
 
-    def _fitted(self, X: Any, labels: NDArray[Any], weights: Vector, seed: int) -> Any:
+    def _fitted(
+        self,
+        X: Any,
+        labels: NDArray[Any],
+        place: NDArray[np.intp],
+        weights: Vector,
+        seed: int,
+    ) -> Any:
         """Return a copy of the estimator, seeded alike every time, fitted with the weights."""
+        mass = np.bincount(place, weights=weights)
+        if not mass.all():
+            (name,) = labels[place == int(mass.argmin())][:1].tolist()
+            msg = (
+                f"the re-weighting leaves class {name!r} without weight, so that nothing can be "
+                "fitted; give a cap, a larger gamma or less contamination."
+            )
+            raise ValueError(msg)
         model = clone(self.estimator)
         seeds = {
             name: seed
-            for name in model.get_params()
-            if name == "random_state" or name.endswith("__random_state")
+            for name, value in model.get_params().items()
+            if value is None and (name == "random_state" or name.endswith("__random_state"))
         }
         return model.set_params(**seeds).fit(X, labels, sample_weight=weights)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable labels of X, (n,)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "estimator_")
         labels: NDArray[Any] = self.estimator_.predict(self._checked(X))
         return labels
 
     @available_if(_has("predict_proba"))  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Return the probabilities of ``classes_``, (n, K)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "estimator_")
         p: NDArray[np.float64] = self.estimator_.predict_proba(self._checked(X))
         return p
 
     @available_if(_has("decision_function"))  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Return what the fit decides by, (n,) or (n, K)."""
-        check_is_fitted(self)
+        check_is_fitted(self, "estimator_")
         values: NDArray[np.float64] = self.estimator_.decision_function(self._checked(X))
         return values
 
@@ -373,8 +422,3 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         tags.input_tags = inner.input_tags
         tags.classifier_tags.multi_class = inner.classifier_tags.multi_class
         return tags
-
-
-def _of_label(p: NDArray[np.float64], y: NDArray[np.intp]) -> Vector:
-    """Return each sample's probability of its label, (N,)."""
-    return p[np.arange(len(y)), y]

@@ -13,17 +13,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import check_estimator
 
 from rrm_theory import capped_relax, contamination_gamma, relax
-from rrm_theory.sklearn import LOSSES, NoBasisWarning, RRMClassifier, suggest_contamination
+from rrm_theory.sklearn import (
+    LOSSES,
+    NoBasisWarning,
+    NoLevelWarning,
+    RRMClassifier,
+    suggest_contamination,
+)
 
 PLAIN = LogisticRegression(C=0.1)
 ROOT = Path(__file__).parent.parent
@@ -86,7 +95,7 @@ def by_hand(settings, mu, target):
         for train, held_out in folds.split(X, place):
             model = clone(PLAIN).fit(X[train], Y[train], sample_weight=weights[train])
             p = model.predict_proba(X[held_out])[range(12), place[held_out]]
-            c[held_out] = -np.log(np.maximum(p, 1 / 60))
+            c[held_out] = -np.log(p)
         weights = weights + mu * (target(c) - weights)
         history.append(weights)
     return np.array(history), c, names
@@ -129,41 +138,103 @@ def test_weights_sum_to_n_and_wrong_labels_lose_theirs():
     assert model.sample_weight_.max() <= 2
 
 
-def test_it_stops_where_the_weights_stay():
-    """With such a price nothing is ever cut."""
-    model = RRMClassifier(PLAIN, gamma=100.0).fit(X, Y)
+@pytest.mark.parametrize("n", [60, 49])
+def test_it_stops_where_the_weights_stay(n):
+    """With such a price nothing is ever cut; 49 times the float next to 1/49 is not 1."""
+    model = RRMClassifier(PLAIN, gamma=100.0).fit(X[:n], Y[:n])
     assert (model.n_iter_, model.pruned_.any()) == (1, False)
     assert (model.sample_weight_ == 1).all()
     assert model.contamination_ is None
 
 
-def test_where_no_loss_can_be_cut_at_the_weights_stay():
-    """All held-out losses are equal: no level exists, and everyone keeps the weight 1."""
-    model = RRMClassifier(PLAIN, contamination=0.25).fit(np.zeros((8, 1)), [0, 1] * 4)
+@pytest.mark.parametrize(
+    ("estimator", "x", "message"),
+    [
+        (PLAIN, np.zeros((8, 1)), "No level exists"),
+        # Certain of every sample, right of six: the level is the smallest loss, 0.
+        (DecisionTreeClassifier(), np.array([0, 1, 0, 1, 0, 1, 1, 0])[:, None], "gamma = 0"),
+    ],
+)
+def test_where_no_loss_can_be_cut_at_the_weights_stay(estimator, x, message):
+    """A warning says which of the two it is, and what to do."""
+    model = RRMClassifier(estimator, contamination=0.25, random_state=0)
+    with pytest.warns(NoLevelWarning, match=message):
+        model.fit(x, [0, 1] * 4)
     assert (model.sample_weight_ == 1).all()
     assert not model.pruned_.any()
+
+
+def test_a_class_that_loses_all_weight_is_an_error():
+    """At such a price all weight goes to one sample, and one class has none."""
+    with pytest.raises(ValueError, match=r"leaves class '(left|right)' without weight"):
+        RRMClassifier(PLAIN, gamma=1e-9, random_state=0).fit(X, Y)
 
 
 def test_an_estimate_stands_in_for_a_contamination():
     """Neither a price nor a rate is given: that of the first losses, close to 12 in 60."""
     model = RRMClassifier(PLAIN, cap=2, random_state=0).fit(X, Y)
     assert 0.15 <= model.contamination_ <= 0.25
-    given_model = RRMClassifier(
-        PLAIN, contamination=model.contamination_, cap=2, random_state=0
-    ).fit(X, Y)
-    assert np.array_equal(model.sample_weight_, given_model.sample_weight_)
+    share = Fraction(round(60 * model.contamination_), 60)
+    told = RRMClassifier(PLAIN, contamination=share, cap=2, random_state=0).fit(X, Y)
+    assert np.array_equal(model.sample_weight_, told.sample_weight_)
+    first = RRMClassifier(PLAIN, cap=2, max_iter=1, random_state=0).fit(X, Y)
+    assert first.contamination_ == model.contamination_
+    assert suggest_contamination(np.minimum(first.loss_, np.log(60))) == first.contamination_
+
+
+def test_without_a_basis_nothing_is_removed():
+    """Clean labels: a warning, a rate of 0, and everyone keeps the weight 1."""
+    model = RRMClassifier(LogisticRegression(C=1e-3), random_state=0)
+    with pytest.warns(NoBasisWarning, match="do not fall into two groups"):
+        model.fit(np.random.default_rng(0).normal(size=(60, 2)), TRUE)
+    assert model.contamination_ == 0
+    assert (model.sample_weight_ == 1).all()
+
+
+def test_a_fit_that_failed_is_none():
+    """What asks it says that it is not fitted."""
+    model = RRMClassifier(PLAIN, gamma=1.0)
+    with pytest.raises(ValueError, match="got 1 class"):
+        model.fit(X, ["a"] * 60)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        model.predict(X)
 
 
 def test_one_seed_is_one_result():
     """Folds and random estimators follow it."""
     fits = [
         RRMClassifier(
-            RandomForestClassifier(5), contamination=0.2, max_iter=2, random_state=seed
+            RandomForestClassifier(5), gamma=1.0, cap=2, max_iter=2, random_state=seed
         ).fit(X, Y)
         for seed in (0, 0, 1)
     ]
     assert np.array_equal(fits[0].u_history_, fits[1].u_history_)
     assert not np.array_equal(fits[0].loss_, fits[2].loss_)
+    seeds = {one.estimator_.random_state for one in fits}
+    assert len(seeds) == 2
+    assert None not in seeds
+
+
+def test_an_estimator_s_own_seed_stays():
+    """Also of one within it; where there is none, the run's is set."""
+    own = RRMClassifier(RandomForestClassifier(2, random_state=7), gamma=100.0, random_state=0)
+    assert own.fit(X, Y).estimator_.random_state == 7
+    nested = CalibratedClassifierCV(RandomForestClassifier(2), cv=2)
+    fitted = RRMClassifier(nested, gamma=100.0, random_state=0).fit(X, Y).estimator_
+    assert isinstance(fitted.estimator.random_state, int)
+
+
+@pytest.mark.parametrize("kind", [bool, float, str, object])
+def test_labels_of_any_type(kind):
+    """Answers are of the labels' type, in their order."""
+    names = {bool: [False, True], float: [0.5, 2.0], str: ["b", "a"], object: ["b", "a"]}[kind]
+    y = np.array(names, dtype=kind)[(Y == "right").astype(int)]
+    if kind is float:
+        y = y.round()  # scikit-learn takes whole numbers for classes only
+    model = RRMClassifier(PLAIN, contamination=0.2, cap=2, random_state=0).fit(X, y)
+    assert model.classes_.tolist() == sorted(set(y.tolist()))
+    assert np.mean(model.predict(X) == y) == 0.8
+    assert model.pruned_.sum() == 12
 
 
 @pytest.mark.parametrize(("loss", "value"), [("log_loss", np.log(4)), ("mae", 1.5), ("mse", 0.875)])
@@ -173,9 +244,10 @@ def test_losses_by_hand(loss, value):
     assert LOSSES[loss](np.repeat(p, 8, axis=0), np.full(8, 1)) == pytest.approx(np.full(8, value))
 
 
-def test_a_probability_counts_as_at_least_one_in_n():
-    """No loss is infinite, and none beyond log N."""
-    assert LOSSES["log_loss"](np.array([[1.0, 0.0]] * 4), np.full(4, 1)).tolist() == [np.log(4)] * 4
+def test_no_loss_is_infinite():
+    """A probability of 0 counts as the smallest normal float."""
+    (loss,) = LOSSES["log_loss"](np.array([[1.0, 0.0]]), np.array([1]))
+    assert loss == -np.log(np.finfo(float).tiny)
 
 
 # The tutorial.
@@ -210,6 +282,8 @@ def test_the_tutorial_finds_what_the_readme_says():
         ({"step": 0.0}, r"step must lie in \(0, 1\], got 0.0"),
         ({"step": 2}, r"step must lie in \[0, 1\], got 2"),
         ({"max_iter": 0}, "max_iter must be a positive integer, got 0"),
+        ({"max_iter": True}, "max_iter must be a positive integer, got True"),
+        ({"loss": ["mae"]}, r"loss must be one of log_loss, mae, mse; got \['mae'\]"),
         ({"loss": "hinge"}, "loss must be one of log_loss, mae, mse; got 'hinge'"),
         ({"estimator": KNeighborsClassifier()}, "estimator must take sample_weight in fit"),
         ({"estimator": LinearSVC()}, r"estimator must have predict_proba, got LinearSVC\(\)"),
@@ -249,17 +323,22 @@ def test_the_estimate_is_the_best_of_all_splits(losses):
         low, high = sum(c[:k]) / k, sum(c[k:]) / (n - k)
         return Fraction(k * (n - k), n * n) * (high - low) ** 2
 
+    mean = sum(c) / n
+    total = sum((x - mean) ** 2 for x in c) / n
     splits = [k for k in range(1, n) if c[k] > c[k - 1]]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoBasisWarning)
+    best = max(map(between, splits), default=Fraction(0))
+    evenly = Fraction(3, 4) * (1 if n % 2 else Fraction(n * n, n * n - 1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         found = suggest_contamination(losses)
-    if not splits:
+    if caught:
         assert found == 0
+        assert float(best) <= float(evenly * total) * (1 + 2e-9)
         return
-    best = max(map(between, splits))
     k = n - round(found * n)
     assert k in splits
     assert float(between(k)) == pytest.approx(float(best), rel=1e-12)
+    assert best > evenly * total
 
 
 @given(
@@ -274,17 +353,21 @@ def test_two_far_groups_are_told_apart(low, high):
         assert suggest_contamination(losses) == high / len(losses)
 
 
-@pytest.mark.parametrize("losses", [np.arange(100) / 100, np.ones(7), [3.0]])
+@pytest.mark.parametrize(
+    "losses",
+    [np.arange(100) / 100, np.arange(7), np.ones(7), [0.1] * 3, [0.1] * 60, [3.0],
+     [0.0, 1e200, 2e200, 3e200]],
+)  # fmt: skip
 def test_without_two_groups_there_is_a_warning(losses):
-    """A uniform distribution, one value, one sample."""
+    """Evenly spaced losses, one value whose mean is rounded, one sample, squares that overflow."""
     with pytest.warns(NoBasisWarning, match="do not fall into two groups"):
-        suggest_contamination(losses)
+        assert suggest_contamination(losses) == 0
 
 
 def test_a_uniform_distribution_is_explained_to_three_quarters():
     """By its halves; what the threshold comes from."""
-    with pytest.warns(NoBasisWarning, match=r"the best two explain 0\.75 of"):
-        assert suggest_contamination(np.arange(1000)) == 0.5
+    with pytest.warns(NoBasisWarning, match=r"the best two explain 0\.75 of .*, .* losses 0\.75\."):
+        suggest_contamination(np.arange(1000))
 
 
 @pytest.mark.parametrize(
