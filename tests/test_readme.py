@@ -55,11 +55,17 @@ def test_table_5_is_in_the_words_of_the_report():
 
 
 @pytest.mark.parametrize(
-    ("name", "only"), [("table4", "noise_rate=0.2"), ("cifar10n", "dataset=cifar10n_worse")]
+    ("name", "scale", "only"),
+    [
+        ("table4", "cpu", ["noise_rate=0.2"]),
+        ("cifar10n", "cpu", ["dataset=cifar10n_worse"]),
+        ("methods", "reduced", []),
+    ],
 )
-def test_cifar_is_what_the_report_prints(name, only, capsys):
-    """python -m experiments report ... --scale cpu --only ... --markdown, to the character."""
-    command = ["report", name, "--scale", "cpu", "--only", only, "--markdown"]
+def test_a_block_is_what_the_report_prints(name, scale, only, capsys):
+    """python -m experiments report ... --scale ... --only ... --markdown, to the character."""
+    chosen = [word for one in only for word in ("--only", one)]
+    command = ["report", name, "--scale", scale, *chosen, "--markdown"]
     assert main([*command, "--results", str(RESULTS)]) == 0
     assert block(name) == capsys.readouterr().out
 
