@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments.catalogue import METHODS_NOISE, METHODS_ROWS, TABLES, Cell
 from experiments.problem import noise_matrix
@@ -166,6 +167,7 @@ def draw_auc(store: Store) -> Figure:
             _curve(axis, curves, every, color=RRM_LOOK[0], label="RRM's weights")
             axis.set_title(f"{100 * METHODS_NOISE[noise]:.0f} % wrong, {TITLES[noise]}")
             axis.axhline(0.5, color="0.8", linewidth=0.8, zorder=0)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes[0].set_ylabel("AUC of wrong labels")
         axes[0].set_ylim(-0.02, 1.02)
         figure.supxlabel("epoch", fontsize=9)
