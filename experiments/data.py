@@ -1,4 +1,4 @@
-"""Data sets by name: embedded digits, MNIST, CIFAR-10, CIFAR-10N, or a user's npz file.
+"""Data sets by name: embedded digits, MNIST, CIFAR-10, CIFAR-10N, IMDb, or a user's npz file.
 
 MNIST and CIFAR-10 are looked for in the folder that RRM_DATA names, then fetched from OpenML by
 scikit-learn, which caches them; if both fail the error names both.
@@ -14,6 +14,7 @@ import numpy as np
 from experiments.arrays import Data
 from experiments.cifar import HUMAN_NOISE_RATES, cifar10, cifar10n
 from experiments.own import own_data
+from experiments.reviews import imdb
 from experiments.sources import images
 from experiments.spec import OWN_DATA
 
@@ -109,4 +110,5 @@ DATASETS: dict[str, Callable[[], Data]] = {
     "mnist": _mnist,
     "cifar10": cifar10,
     **{f"cifar10n_{kind}": partial(cifar10n, kind) for kind in HUMAN_NOISE_RATES},
+    "imdb": imdb,
 }

@@ -18,7 +18,7 @@ from experiments.spec import TEST_EPS, Run
 from experiments.step import bounds, in_units_of_x, perturbed
 
 # Large for the network that gains by it, and on a GPU; small where activations would leave caches.
-EVALUATION_BATCH = {"mlp": 4096}
+EVALUATION_BATCH = {"linear": 4096, "mlp": 4096}
 EVALUATION_BATCH_OTHERS = 100
 EVALUATION_BATCH_GPU = 8192
 # Test images of each fold that are attacked by PGD as well, and its steps: the canary.

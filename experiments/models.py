@@ -5,6 +5,7 @@ train, bench step). Residual networks are in `experiments.resnet`.
 
 `mlp`: inputs-320-320-200-classes, ReLU, no biases (784 inputs, 3 classes: 417,880 parameters).
 `cnn`: three 3x3 convolutions with max-pooling, 1024-100-10 (28 x 28, 10 classes: 159,254).
+`linear`: inputs-classes with a bias, logistic regression.
 """
 
 from __future__ import annotations
@@ -176,6 +177,8 @@ def _named(run: Run, shape: tuple[int, ...], n_classes: int) -> nn.Module:
     name = run.model
     # Weighting networks differentiate twice.
     onednn = run.method not in META_METHODS
+    if name == "linear":
+        return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), n_classes))
     if name == "mlp":
         return MLP(math.prod(shape), n_classes, onednn=onednn)
     axes = ("rows", "columns", "channels") if name in RESNETS else ("rows", "columns")

@@ -58,8 +58,8 @@ class Line:
 
     @property
     def difference(self) -> float | None:
-        """Our last epoch minus the published accuracy, in points."""
-        return None if self.published is None else self.mean["last"] - self.published
+        """Ours minus the published accuracy, by the selection that was published, in points."""
+        return None if self.published is None else self.mean[self.cell.rule] - self.published
 
     @property
     def disagrees(self) -> bool:
@@ -69,7 +69,10 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Gain:
-    """What RRM adds to plain training, last epoch, in points; published if both numbers are."""
+    """What RRM adds to plain training, in points, by the selection that is compared.
+
+    Published if both numbers are.
+    """
 
     line: Line
     ours: float
@@ -119,7 +122,7 @@ class Report:
                 published = None
                 if line.published is not None and base.published is not None:
                     published = line.published - base.published
-                ours = line.mean["last"] - base.mean["last"]
+                ours = line.mean[line.cell.rule] - base.mean[base.cell.rule]
                 gains.append(Gain(line=line, ours=ours, published=published))
         return gains
 
@@ -329,8 +332,9 @@ def _gained(report: Report) -> list[str]:
     # A table that can be read in one way only needs no name of it.
     single = len(report.table.presets) == len(report.table.scales) == 1
     sentence = "" if single else f"{report.preset}, {report.scale}: "
+    by_last = gains[0].line.cell.rule == "last"
     sentence += (
-        f"RRM ends above plain training in {up} of "
+        f"RRM {'ends' if by_last else 'is'} above plain training in {up} of "
         f"{len(gains)} cells, by {mean:+.1f} points on average"
     )
     published = [one.published for one in gains if one.published is not None]
@@ -339,7 +343,14 @@ def _gained(report: Report) -> list[str]:
         sentence += (
             f"; published, at full scale: {above} of {len(gains)}, {np.mean(published):+.1f}"
         )
-    return [f"{sentence}."]
+    return [f"{sentence}.", *differences(report.table, [line.cell for line in report.lines])]
+
+
+def differences(table: Table, cells: Sequence[Cell]) -> list[str]:
+    """Return what the published runs do not have in common with ours, if there are any."""
+    if not table.differences or not any(cell.published for cell in cells):
+        return []
+    return [f"Published runs differ in more than scale: {'; '.join(table.differences)}."]
 
 
 def cost(reports: Sequence[Report]) -> list[str]:
@@ -382,7 +393,8 @@ def sections(reports: Sequence[Report]) -> list[Section]:
             absent = () if one.compared else ("published", "last - published")
             shown = [place for place, name in enumerate(HEADER) if name not in absent]
             body = [[row[place] for place in shown] for row in rows(one)]
-            header = [HEADER[place] for place in shown]
+            rule = one.lines[0].cell.rule
+            header = [HEADER[place].replace("last -", f"{rule} -") for place in shown]
             tables.append(Section(title=f"Preset `{one.preset}`", header=header, body=body))
     return tables
 

@@ -12,7 +12,15 @@ import numpy as np
 from experiments.catalogue import Cell, Table
 from experiments.outcome import SELECTIONS
 from experiments.problem import noise_matrix
-from experiments.report import EVERYTHING, Section, Selection, gather, mean_and_spread, noise
+from experiments.report import (
+    EVERYTHING,
+    Section,
+    Selection,
+    differences,
+    gather,
+    mean_and_spread,
+    noise,
+)
 from experiments.store import Store
 
 MEBIBYTE = 2**20
@@ -211,7 +219,7 @@ def methods_verdict(report: MethodsReport) -> list[str]:
         *_finding(report),
         *_matrices(report),
         *_wrapped(report),
-        *_differences(report),
+        *differences(report.table, [line.cell for line in report.lines]),
     ]
 
 
@@ -272,13 +280,6 @@ def _wrapped(report: MethodsReport) -> list[str]:
         and (beside := line.last_beside(alone[line.cell.row])) is not None
     ]
     return [f"RRM adds, last epoch, in points: {'; '.join(gains)}."] if gains else []
-
-
-def _differences(report: MethodsReport) -> list[str]:
-    """Return what the published numbers do not have in common with ours, if there are any."""
-    if not report.table.differences or not any(line.cell.published for line in report.lines):
-        return []
-    return [f"Published runs differ in more than scale: {'; '.join(report.table.differences)}."]
 
 
 def _seeds(line: MethodLine) -> str:

@@ -26,8 +26,9 @@ DATASETS = (
     "cifar10n_aggre",
     "cifar10n_random1",
     "cifar10n_worse",
+    "imdb",
 )
-MODELS = ("mlp", "cnn", "resnet8", "resnet18", "resnet34")
+MODELS = ("linear", "mlp", "cnn", "resnet8", "resnet18", "resnet34")
 OWN_DATA = ".npz"
 OWN_MODEL = ":"
 Noise = Literal["symmetric", "table9", "uniform_or_kept", "flip", "flip2"]

@@ -182,12 +182,38 @@ def _sklearn(outcome: dict[str, Any]) -> RenderableType:
     return Group(grid, f"cleanlab {outcome['cleanlab']}")
 
 
+def _imdb(outcome: dict[str, Any]) -> RenderableType:
+    """Return what wrapping logistic regression adds on reviews."""
+    grid = Grid(
+        "wrong labels",
+        "",
+        "published",
+        "accuracy, %",
+        "pruned wrong, right, %",
+        "seconds",
+        title=f"IMDb, logistic regression on words, {outcome['seeds']} seeds",
+        caption="published: a fine-tuned language model",
+    )
+    for one in outcome["rows"]:
+        pruned = [one["pruned_contaminated"], one["pruned_clean"]]
+        grid.add_row(
+            f"{100 * one['noise_rate']:.0f} %",
+            one["way"],
+            "-" if one["published"] is None else f"{one['published']:g}",
+            f"{one['accuracy']:.1f} ± {one['spread']:.1f}",
+            "-" if pruned[0] is None else ", ".join(f"{100 * share:.0f}" for share in pruned),
+            f"{one['seconds']:.1f}",
+        )
+    return grid
+
+
 def _yes(met: bool) -> str:
     """Return yes or no."""
     return "yes" if met else "no"
 
 
 _SHOW = {
+    "imdb": _imdb,
     "resnet": _resnet,
     "reweight": _reweight,
     "reweight_gpu": lambda outcome: _against_targets(outcome["large"]),

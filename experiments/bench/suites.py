@@ -14,11 +14,14 @@ from torch import Tensor
 
 from experiments.bench.estimator import estimator
 from experiments.bench.resnet import resnet
+from experiments.bench.reviews import reviews
 from experiments.bench.reweight import reweight, reweight_gpu, timed
 from experiments.bench.theory import theory
 from experiments.bench.training import training
 from experiments.catalogue import TABLES
 from experiments.models import MLP
+from experiments.reviews import FILE
+from experiments.sources import in_folder
 from experiments.store import Store
 from experiments.sweep import sweep
 
@@ -100,3 +103,5 @@ SUITES: dict[str, Callable[[], dict[str, Any]]] = {
 }
 if torch.cuda.is_available():
     SUITES["reweight_gpu"] = reweight_gpu
+if in_folder(FILE) is not None:
+    SUITES["imdb"] = reviews
