@@ -158,10 +158,17 @@ def test_published_numbers_are_compared_with_our_selected_ones(tmp_path):
 def test_the_smoke_scale_trains():
     """Every cell at one rate; the words tell the labels, so plain training learns them."""
     for cell in TABLES["table12"].cells("paper", "smoke", 0)[:4]:
-        run = replace(cell.run, train_samples=80, test_samples=80, learning_rate=20.0, iterations=8)
+        run = replace(
+            cell.run,
+            train_samples=80,
+            test_samples=80,
+            batch_size=16,
+            learning_rate=2.0,
+            iterations=10,
+        )
         samples = problem(run, load("imdb"))
         right = train(run, samples).test_correct[-1][0]
-        assert cell.rrm or right > 60
+        assert cell.rrm or right > 60, right
 
 
 @pytest.mark.usefixtures("small")
