@@ -179,7 +179,8 @@ def test_the_suite_runs_and_prints(monkeypatch, capsys):
     monkeypatch.setattr(bench, "SEEDS", 2)
     monkeypatch.setattr(bench, "TABLE_12", {0.25: TABLE_12[0.25]})
     outcome = bench.reviews()
-    assert [one["published"] for one in outcome["rows"]] == [90.2, 90.1, None]
+    assert [one["published"] for one in outcome["rows"]] == [90.2, 90.1, None] * 2
+    assert [one["C"] for one in outcome["rows"]] == [1.0] * 3 + [0.1] * 3
     assert outcome["rows"][0]["pruned_clean"] is None
     assert 0 <= outcome["rows"][1]["pruned_clean"] <= 1
     print_benchmark("imdb", outcome, Console(width=200))

@@ -186,6 +186,7 @@ def _imdb(outcome: dict[str, Any]) -> RenderableType:
     """Return what wrapping logistic regression adds on reviews."""
     grid = Grid(
         "wrong labels",
+        "C",
         "",
         "published",
         "accuracy, %",
@@ -198,6 +199,7 @@ def _imdb(outcome: dict[str, Any]) -> RenderableType:
         pruned = [one["pruned_contaminated"], one["pruned_clean"]]
         grid.add_row(
             f"{100 * one['noise_rate']:.0f} %",
+            f"{one['C']:g}",
             one["way"],
             "-" if one["published"] is None else f"{one['published']:g}",
             f"{one['accuracy']:.1f} ± {one['spread']:.1f}",
