@@ -1,8 +1,8 @@
 """RRM around scikit-learn's logistic regression on IMDb, beside the ICLR paper's Table 12.
 
-The words of `experiments.reviews`, with scikit-learn's default C = 1 and with C = 0.1, ten times the
-penalty on coefficients, which alone keeps plain training from learning wrong labels by heart. The
-published numbers are of a fine-tuned language model.
+The words of `experiments.reviews`, with scikit-learn's default C = 1 and with C = 0.1: ten times
+the penalty on coefficients, which alone keeps plain training from learning wrong labels by heart.
+The published numbers are of a fine-tuned language model.
 """
 
 from __future__ import annotations
