@@ -222,19 +222,20 @@ def test_the_resnet_suite_runs_and_prints(monkeypatch, capsys):
 
 
 def test_the_sklearn_suite_runs_and_prints(monkeypatch, capsys):
-    """One seed and a cheap classifier: RRM gains what is asked for, and the table says so."""
+    """Two seeds of the cheaper classifier: RRM gains what is asked for, and the table says so."""
     from rich.console import Console
-    from sklearn.naive_bayes import GaussianNB
 
     from experiments.bench import estimator
 
     monkeypatch.setattr(estimator, "SEEDS", 2)
-    monkeypatch.setattr(estimator, "CLASSIFIERS", {"naive Bayes": lambda _: GaussianNB()})
+    cheaper = {"logistic regression": estimator.CLASSIFIERS["logistic regression"]}
+    monkeypatch.setattr(estimator, "CLASSIFIERS", cheaper)
     outcome = SUITES["sklearn"]()
     plain, told, estimating = outcome["rows"][:3]
     assert (plain["gain"], plain["contamination"]) == (0, None)
     assert told["gain"] == pytest.approx(told["accuracy"] - plain["accuracy"])
-    assert told["met"] == (told["gain"] >= 3)
+    assert told["gain"] >= 3
+    assert told["met"] is True
     assert told["contamination"] == [0.4, 0.4]
     assert all(0 < share < 1 for share in estimating["contamination"])
     print_benchmark("sklearn", outcome, Console(width=200))

@@ -124,7 +124,10 @@ def test_a_failed_run_is_exit_code_1(smoke, capsys):
         (["run", "table8", "--scale", "huge"], "unknown scale 'huge'; known: paper, smoke"),
         (["report", "table9"], "unknown table 'table9'; known: table4, table5"),
         (["report", "table8", "--preset", "x"], "unknown preset 'x'; known: authors_program, pap"),
-        (["run", "table8", "--only", "loss=cce", "--set", "model=vit"], "model must be one of mlp"),
+        (
+            ["run", "table8", "--only", "loss=cce", "--set", "model=vit"],
+            "model must be one of linear",
+        ),
         (["run", "table8", "--set", "dataset=svhn"], "dataset must be one of digits, mnist3, mn"),
         (["run", "table8", "--only", "seed=5"], "no run of table8 is left after --only"),
         (["report", "table8", "--only", "loss=gce"], "no cell of table8 is left after --only"),

@@ -82,7 +82,7 @@ def test_the_defaults_are_these():
     [
         ({"dataset": "svhn"}, r"dataset must be one of .*, or a file \*.npz; got 'svhn'"),
         ({"dataset": 3}, "dataset must be a name, got 3"),
-        ({"model": "vgg"}, "model must be one of mlp, .*, or package.module:name; got 'vgg'"),
+        ({"model": "vgg"}, "model must be one of linear, .*, or package.module:name; got 'vgg'"),
         ({"model": "nets:Net"}, "initialisation must be 'torch' with model='nets:Net'.*'glorot'"),
         ({"method": "mw_net"}, "method='mw_net' needs meta_samples > 0, got 0"),
         ({"meta_samples": -1}, "meta_samples must be finite and at least 0, got -1"),
