@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import zlib
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.arrays import Data, Samples
 from experiments.noise import Labels
-from experiments.sources import in_folder
+from experiments.sources import in_folder, looked_for
 
 FILE = "imdb.jsonl.gz"
 # Of each split: reviews of each kind, and bytes of text in all.
@@ -32,8 +30,9 @@ WORDS = 2000
 def imdb() -> Data:
     """Return x (25,000, WORDS) float32 in [0, 1], rows of length 1, for training and for test.
 
-    ``x = (1 + log count) log((1 + N) / (1 + n_word) + 1)``, normalised, by scikit-learn's
-    TfidfVectorizer; words and frequencies are the training reviews'. Cost: half a minute.
+    ``x = (1 + log count) (1 + log((1 + N) / (1 + n_word)))``, normalised, by scikit-learn's
+    TfidfVectorizer; words and n_word, the number of reviews with a word, are the training reviews'.
+    Cost: ten seconds.
 
     Raises
     ------
@@ -70,9 +69,7 @@ def _read() -> tuple[dict[str, list[str]], dict[str, NDArray[np.int64]]]:
     """Return texts and labels by split, after their counts and sizes have been found right."""
     path = in_folder(FILE)
     if path is None:
-        folder = os.environ.get("RRM_DATA")
-        tried = f"no file {Path(folder, FILE)}" if folder else "RRM_DATA is not set"
-        msg = f"IMDb not found: {tried}. Set RRM_DATA to a folder with {FILE}."
+        msg = f"IMDb not found: {looked_for(FILE)}. Set RRM_DATA to a folder with {FILE}."
         raise FileNotFoundError(msg)
     texts: dict[str, list[str]] = {split: [] for split in BYTES}
     labels: dict[str, list[int]] = {split: [] for split in BYTES}

@@ -19,6 +19,12 @@ def in_folder(file: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
+def looked_for(file: str) -> str:
+    """Return where `in_folder` looked for a file that it did not find, for an error."""
+    folder = os.environ.get("RRM_DATA")
+    return f"no file {Path(folder, file)}" if folder else "RRM_DATA is not set"
+
+
 def images(
     title: str, file: str, openml_name: str, planes: tuple[int, ...], n_train: int
 ) -> tuple[str, dict[str, NDArray[Any]]]:
@@ -54,11 +60,9 @@ def images(
             openml_name, version=1, as_frame=False, parser="liac-arff", n_retries=0
         )
     except (OSError, ValueError) as error:
-        folder = os.environ.get("RRM_DATA")
-        tried = f"no file {Path(folder, file)}" if folder else "RRM_DATA is not set"
         msg = (
-            f"{title} not found: {tried}, and scikit-learn's fetch_openml failed ({error}). Set "
-            f"RRM_DATA to a folder with {file} (x_train, y_train, x_test, y_test), or connect "
+            f"{title} not found: {looked_for(file)}, and scikit-learn's fetch_openml failed "
+            f"({error}). Set RRM_DATA to a folder with {file} (x_train, y_train, x_test, y_test), or connect "
             "to the internet once."
         )
         raise FileNotFoundError(msg) from error

@@ -97,7 +97,8 @@ def draw_factors(store: Store) -> Figure:
         steps = [
             one.result["reweightings"][-1]["threshold"]
             for one in finished(store, noise, rrm=True)
-            if one.name == "cross-entropy" and one.result["reweightings"][-1]["threshold"]
+            if one.name == "cross-entropy"
+            and one.result["reweightings"][-1]["threshold"] is not None
         ]
         for place, step in enumerate(steps):
             axis.plot(

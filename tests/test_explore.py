@@ -11,9 +11,10 @@ from fixtures import as_trajectory
 
 from experiments.catalogue import DEMO_RRM
 from experiments.demo import demo_store
+from experiments.store import RESULTS
 from experiments.trajectory import Trajectory
 from figures import explore
-from figures.__main__ import main
+from figures.__main__ import GALLERY, main
 from rrm_theory import capped_relax, contamination_gamma, optimal_face, relax
 
 # Ties at the minimum and elsewhere; multiples of 1/8, and the largest is 10 = 1000/100.
@@ -52,6 +53,12 @@ def test_the_page_is_one_file_that_needs_nothing(tmp_path, capsys):
     assert f"[{', '.join(map(str, LOSSES[::-1].tolist()))}]" in text
     assert "18 losses" in text
     assert "6 of them with a wrong label" in text
+
+
+def test_the_gallery_s_page_is_of_the_committed_run():
+    """To the character, as python -m figures explore writes it."""
+    store = demo_store(RESULTS, RESULTS)
+    assert (GALLERY / "explore.html").read_text() == explore.page(store)
 
 
 @pytest.mark.parametrize("losses", ["none", "no file"])

@@ -72,6 +72,20 @@ def test_reviews_become_words():
 
 
 @pytest.mark.usefixtures("small")
+def test_a_weight_is_the_formula():
+    """Counts, training frequencies and lengths by hand, of a row and word by word."""
+    texts, _ = reviews._read()
+    words = sorted(GOOD + BAD)
+    counts = np.array([[text.split().count(word) for word in words] for text in texts["train"]])
+    frequency = (counts > 0).sum(axis=0)
+    x = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0)
+    x = x * (1 + np.log((1 + 80) / (1 + frequency)))
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    order = np.random.default_rng(reviews.SHUFFLE_SEED).permutation(80)
+    assert imdb().x_train == pytest.approx(x[order], abs=1e-6)
+
+
+@pytest.mark.usefixtures("small")
 def test_a_file_of_other_reviews_is_refused(monkeypatch):
     """Counts and sizes are shown beside the right ones."""
     monkeypatch.setattr(reviews, "REVIEWS", 41)
@@ -120,6 +134,12 @@ def test_the_table_s_settings():
     cells = TABLES["table12"].cells("paper", "reduced", 0)
     assert len(cells) == 16
     assert {cell.noise_rate for cell in cells} == {0.25, 0.3, 0.4, 0.45}
+    assert {(c.noise_rate, c.rrm): c.published for c in cells if c.published} == {
+        (0.25, False): (90.2, 90.2), (0.25, True): (90.1, 90.4),
+        (0.3, False): (89.5, 89.6), (0.3, True): (90.2, 90.4),
+        (0.4, False): (86.4, 86.6), (0.4, True): (88.4, 88.7),
+        (0.45, False): (80.7, 81.1), (0.45, True): (76.9, 82.6),
+    }  # fmt: skip
     printed = [cell.run for cell in cells if cell.rrm and cell.published]
     assert {(run.penalty, run.step, run.gamma) for run in printed} == {(0.4, 0.5, 0.4)}
     told = [cell.run for cell in cells if cell.rrm and not cell.published]

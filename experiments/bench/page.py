@@ -48,12 +48,6 @@ def _timed(outcomes: Sequence[dict[str, Any]]) -> Iterator[Target]:
             yield Target(what, one["found"], one["relation"], one["target"])
 
 
-def _reweight(outcome: dict[str, Any]) -> Iterator[Target]:
-    """Yield the targets of one re-weighting."""
-    small = [outcome[name] for name in ("small",) if name in outcome]
-    return _timed([*small, *outcome["large"]])
-
-
 def _table8(outcome: dict[str, Any]) -> Iterator[Target]:
     """Yield the targets of a run of Table 8."""
     for one in outcome["runs"]:
@@ -88,8 +82,8 @@ def _sklearn(outcome: dict[str, Any]) -> Iterator[Target]:
 TARGETS: dict[str, Callable[[dict[str, Any]], Iterator[Target]]] = {
     "imdb": lambda _: iter(()),
     "resnet": lambda outcome: _timed([outcome]),
-    "reweight": _reweight,
-    "reweight_gpu": _reweight,
+    "reweight": lambda outcome: _timed([outcome["small"], *outcome["large"]]),
+    "reweight_gpu": lambda outcome: _timed(outcome["large"]),
     "sklearn": _sklearn,
     "step": lambda _: iter(()),
     "table8": _table8,
