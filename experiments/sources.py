@@ -62,8 +62,8 @@ def images(
     except (OSError, ValueError) as error:
         msg = (
             f"{title} not found: {looked_for(file)}, and scikit-learn's fetch_openml failed "
-            f"({error}). Set RRM_DATA to a folder with {file} (x_train, y_train, x_test, y_test), or connect "
-            "to the internet once."
+            f"({error}). Set RRM_DATA to a folder with {file} (x_train, y_train, x_test, y_test), "
+            "or connect to the internet once."
         )
         raise FileNotFoundError(msg) from error
     x = bunch.data.reshape(-1, *planes).astype(np.uint8)
