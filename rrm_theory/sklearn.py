@@ -57,6 +57,10 @@ class NoBasisWarning(UserWarning):
     """The losses say nothing of how many labels are wrong."""
 
 
+class EmptyClassWarning(UserWarning):
+    """The next weights would leave a class without any, so the present ones stay."""
+
+
 class NoLevelWarning(UserWarning):
     """There is no loss to cut at for the contamination, so the weights stay."""
 
@@ -133,6 +137,17 @@ def _best_split(c: Vector) -> tuple[int, float]:
     return n - 1 - best, float(between[best] / np.square(x).mean())
 
 
+def _without_weight(
+    place: NDArray[np.intp], weights: Vector, parts: list[tuple[NDArray[np.intp], NDArray[np.intp]]]
+) -> int | None:
+    """Return a class that has no weight among all samples or outside a fold, None for none."""
+    for train in [np.arange(len(place)), *(train for train, _ in parts)]:
+        mass = np.bincount(place[train], weights=weights[train])
+        if not mass.all():
+            return int(mass.argmin())
+    return None
+
+
 def _has(name: str) -> Callable[[RRMClassifier], bool]:
     """Return a check that the wrapped estimator has the method of this name."""
 
@@ -194,6 +209,9 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
     -----
     NoBasisWarning
         If C' is to be estimated and the losses do not fall into two groups: C' = 0 then.
+    EmptyClassWarning
+        If the next weights would leave a class none, or none outside one of the folds, so that
+        nothing could be fitted. The weights stay.
     NoLevelWarning
         If there is no loss to cut at for C': too many tie at the smallest one. The weights stay.
 
@@ -249,8 +267,7 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         ------
         ValueError
             If an argument of the constructor is outside its domain, the estimator takes no weights
-            or gives no probabilities, y has a class of a single sample, or one class only, or the
-            re-weighting leaves a class without weight where it is to be fitted.
+            or gives no probabilities, or y has a class of a single sample, or one class only.
 
         """
         mu = self._check_arguments()
@@ -281,12 +298,22 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
                 share = Fraction(round(n * suggest_contamination(np.minimum(losses, log(n)))), n)
             target = self._target(losses, share, weights)
             moved = weights + mu * (target - weights)
+            empty = _without_weight(place, moved, parts)
+            if empty is not None:
+                (name,) = names[empty : empty + 1].tolist()
+                warnings.warn(
+                    f"the re-weighting would leave class {name!r} without weight, so the weights "
+                    "stay; give a cap, a larger gamma or less contamination.",
+                    EmptyClassWarning,
+                    stacklevel=2,
+                )
+                target = moved = weights
             history.append(moved / n - 1 / n)
             stays = np.array_equal(moved, weights)
             weights = moved
             if stays:
                 break
-        self.estimator_ = self._fitted(X, labels, place, weights, seed)
+        self.estimator_ = self._fitted(X, labels, weights, seed)
         self.classes_, self.loss_, self.pruned_ = names, losses, target == 0
         self.u_history_, self.n_iter_ = np.stack(history), len(history)
         self.sample_weight_ = weights
@@ -341,9 +368,7 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         """Return every sample's loss under the fit on the folds without it, (N,)."""
         p = np.zeros((len(labels), int(place.max()) + 1))
         for train, held_out in parts:
-            model = self._fitted(
-                _safe_indexing(X, train), labels[train], place[train], weights[train], seed
-            )
+            model = self._fitted(_safe_indexing(X, train), labels[train], weights[train], seed)
             p[held_out] = model.predict_proba(_safe_indexing(X, held_out))
         return LOSSES[self.loss](p, place)
 
@@ -364,23 +389,8 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
         # n times the float nearest to 1/n need not be 1.
         return np.where(relaxation.weights == 1 / n, 1.0, n * relaxation.weights)
 
-    def _fitted(
-        self,
-        X: Any,
-        labels: NDArray[Any],
-        place: NDArray[np.intp],
-        weights: Vector,
-        seed: int,
-    ) -> Any:
+    def _fitted(self, X: Any, labels: NDArray[Any], weights: Vector, seed: int) -> Any:
         """Return a copy of the estimator, seeded alike every time, fitted with the weights."""
-        mass = np.bincount(place, weights=weights)
-        if not mass.all():
-            (name,) = labels[place == int(mass.argmin())][:1].tolist()
-            msg = (
-                f"the re-weighting leaves class {name!r} without weight, so that nothing can be "
-                "fitted; give a cap, a larger gamma or less contamination."
-            )
-            raise ValueError(msg)
         model = clone(self.estimator)
         seeds = {
             name: seed

@@ -28,6 +28,7 @@ from sklearn.utils.estimator_checks import check_estimator
 from rrm_theory import capped_relax, contamination_gamma, relax
 from rrm_theory.sklearn import (
     LOSSES,
+    EmptyClassWarning,
     NoBasisWarning,
     NoLevelWarning,
     RRMClassifier,
@@ -164,10 +165,35 @@ def test_where_no_loss_can_be_cut_at_the_weights_stay(estimator, x, message):
     assert not model.pruned_.any()
 
 
-def test_a_class_that_loses_all_weight_is_an_error():
-    """At such a price all weight goes to one sample, and one class has none."""
-    with pytest.raises(ValueError, match=r"leaves class '(left|right)' without weight"):
-        RRMClassifier(PLAIN, gamma=1e-9, random_state=0).fit(X, Y)
+def test_no_class_loses_all_weight():
+    """At such a price all weight would go to one sample, and one class would have none."""
+    model = RRMClassifier(PLAIN, gamma=1e-9, random_state=0)
+    with pytest.warns(EmptyClassWarning, match=r"leave class '(left|right)' without weight"):
+        model.fit(X, Y)
+    assert (model.sample_weight_ == 1).all()
+    assert not model.pruned_.any()
+    assert model.n_iter_ == 1
+
+
+def test_no_class_loses_all_weight_outside_a_fold():
+    """Weight 3 goes to the four furthest from the boundary, only one of which is on the right."""
+    x = np.array([-9.0, -9, -9, -1, -1, -1, -1, -1, 9, 1, 1, 1])[:, None]
+    y = np.array([0] * 8 + [1] * 4)
+    model = RRMClassifier(PLAIN, gamma=1e-9, cap=3, random_state=0)
+    with pytest.warns(EmptyClassWarning, match="leave class 1 without weight"):
+        model.fit(x, y)
+    assert (model.sample_weight_ == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_labels_of_pure_chance_are_fitted(seed):
+    """Whatever is estimated of them, as scikit-learn's checks with unseeded folds demand."""
+    random = np.random.default_rng(seed)
+    x, y = random.uniform(size=(40, 3)), random.integers(4, size=40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = RRMClassifier(LogisticRegression(), max_iter=2, random_state=seed).fit(x, y)
+    assert set(model.predict(x)) <= {0, 1, 2, 3}
 
 
 def test_an_estimate_stands_in_for_a_contamination():
