@@ -1,4 +1,4 @@
-"""Command line: draw one figure, or all of them, from stored results."""
+"""Command line: draw pictures from stored results, write the page to play with, or everything."""
 
 from __future__ import annotations
 
@@ -12,40 +12,13 @@ import matplotlib.pyplot as plt
 
 from experiments.demo import demo_store
 from experiments.store import RESULTS, WORK, Store
-from figures import (
-    ablation,
-    accuracy_grid,
-    close_calls,
-    explore,
-    face,
-    methods,
-    separation,
-    theory,
-    trajectories,
-    u_bins,
-    weights,
-)
+from figures import explore, page
+from figures.pictures import PICTURES
 from figures.style import save
 
 GALLERY = Path(__file__).parent / "gallery"
-# What each figure's file is called, and how it is drawn from a store, whose experiment is the demo.
-FIGURES = {
-    "trajectories": ("demo_trajectories", trajectories.draw),
-    "weights": ("demo_weights", weights.draw),
-    "face": ("optimal_face", lambda _: face.draw()),
-    "grid": ("accuracy_grid", accuracy_grid.draw),
-    "ablation": ("ablation5", ablation.draw),
-    "separation": ("separation", separation.draw),
-    "bins": ("u_bins", u_bins.draw),
-    "close_calls": ("close_calls", close_calls.draw),
-    "factors": ("learnt_factors", methods.draw_factors),
-    "corruption": ("corruption_matrix", methods.draw_corruption),
-    "auc": ("auc_over_epochs", methods.draw_auc),
-    **{one.file: (one.file, lambda _, draw=one.draw: draw()) for one in theory.FIGURES},
-}
-
-
 EXPLORER = "explore"
+KNOWN = {one.name: one for one in PICTURES}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,19 +32,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "figure",
         nargs="*",
         metavar="FIGURE",
-        help=f"{', '.join((*FIGURES, EXPLORER))}; all but the last, a page, if none is given",
+        help=f"{', '.join((*KNOWN, EXPLORER))}; all but the last, a page, if none is given",
+    )
+    parser.add_argument(
+        "--gallery", action="store_true", help="everything, and a page of all with captions"
     )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     parser.add_argument("--work", type=Path, default=WORK, help="folder of the trajectories")
     parser.add_argument("--output", type=Path, default=GALLERY, help="folder (the gallery)")
     options = parser.parse_args(arguments)
-    known = (*FIGURES, EXPLORER)
-    unknown = [name for name in options.figure if name not in known]
+    unknown = [name for name in options.figure if name not in (*KNOWN, EXPLORER)]
     if unknown:
-        parser.error(f"unknown figure {unknown[0]!r}; known: {', '.join(known)}")
+        parser.error(f"unknown figure {unknown[0]!r}; known: {', '.join(KNOWN)}, {EXPLORER}")
+    if options.gallery and options.figure:
+        parser.error(f"--gallery draws everything; {options.figure[0]!r} is part of it")
+    names = [*KNOWN, EXPLORER] if options.gallery else options.figure or list(KNOWN)
     mpl.use("agg")
     store = demo_store(options.results, options.work)
-    for name in options.figure or FIGURES:
+    for name in names:
         try:
             paths = _make(name, store, options.output)
         except FileNotFoundError as error:
@@ -79,16 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 2
         for path in paths:
             print(path)
+    if options.gallery:
+        print(page.write(options.output))
     return 0
 
 
 def _make(name: str, store: Store, folder: Path) -> list[Path]:
-    """Draw a figure, or write the page, and return the paths."""
+    """Draw a figure, or write the page to play with, and return the paths."""
     if name == EXPLORER:
         return [explore.write(store, folder)]
-    file, draw = FIGURES[name]
-    figure = draw(store)
-    paths = save(figure, folder, file)
+    figure = KNOWN[name].draw(store)
+    paths = save(figure, folder, KNOWN[name].file)
     plt.close(figure)
     return paths
 

@@ -1,0 +1,179 @@
+"""Every picture of the gallery: what it is called, how it is drawn, and what to see in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+
+from experiments.store import Store
+from figures import (
+    ablation,
+    accuracy_grid,
+    close_calls,
+    face,
+    methods,
+    separation,
+    theory,
+    trajectories,
+    u_bins,
+    weights,
+)
+
+DEMO = "python -m experiments demo"
+TABLE_5 = "python -m experiments run table5 --scale reduced --preset authors_program --seeds 3"
+ABLATION = "python -m experiments run ablation5 --seeds 3"
+METHODS = "python -m experiments run methods --scale reduced --seeds 3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture, drawn from a store whose experiment is the main job's.
+
+    Attributes
+    ----------
+    name
+        What ``python -m figures`` calls it.
+    file
+        Its file in the gallery, without the suffix.
+    caption
+        What to see in it.
+    results
+        The command whose results it shows; none for the theory alone.
+
+    """
+
+    name: str
+    file: str
+    title: str
+    caption: str
+    draw: Callable[[Store], Figure]
+    results: str | None = None
+
+    @property
+    def command(self) -> str:
+        """What draws it from committed results."""
+        return f"python -m figures {self.name}"
+
+
+def _theory(one: theory.TheoryFigure) -> Picture:
+    """Return a picture of the ledger's page, which needs no results."""
+    return Picture(
+        name=one.file,
+        file=one.file,
+        title=one.title,
+        caption=one.caption,
+        draw=lambda _: one.draw(),
+    )
+
+
+PICTURES = (
+    Picture(
+        name="trajectories",
+        file="demo_trajectories",
+        title="Weights of single samples over training",
+        caption="Weight N p of single samples of the main job: 1 is untouched, 0 removed. Wrong "
+        "labels are found early and stay out, but for a few; some right ones leave and come back; "
+        "one sample collects the freed mass.",
+        draw=trajectories.draw,
+        results=DEMO,
+    ),
+    Picture(
+        name="weights",
+        file="demo_weights",
+        title="Final weights by wrong and right labels",
+        caption="Where the main job's training samples end: nearly all wrong labels without weight,"
+        " nearly all right ones untouched.",
+        draw=weights.draw,
+        results=DEMO,
+    ),
+    Picture(
+        name="face",
+        file="optimal_face",
+        title="The polygon of all optimal weights",
+        caption="Losses 0, 0, 1, 3 and gamma = 1: the optimal weights are not one vector but a"
+        " polygon with four corners, of which a solver returns one point. The star is the one that"
+        " treats equal losses alike and moves no more than it must.",
+        draw=lambda _: face.draw(),
+    ),
+    *map(_theory, theory.FIGURES),
+    Picture(
+        name="grid",
+        file="accuracy_grid",
+        title="Table 5 and ours as heat maps",
+        caption="Test accuracy by share of wrong labels and size of the attack on test images,"
+        " adversarial training (AT) above A-RRM. Left, as published: AT collapses on unattacked"
+        " images, A-RRM does not. Middle, ours with the epoch chosen on attacked validation images:"
+        " both collapse. Right, chosen on images as they are: neither does.",
+        draw=accuracy_grid.draw,
+        results=TABLE_5,
+    ),
+    Picture(
+        name="ablation",
+        file="ablation5",
+        title="What decides Table 5",
+        caption="One setting changed at a time, 20 % of the labels wrong. Without A-RRM the last"
+        " epoch is far below the best one; a clipped softmax or another unit of eps turns the"
+        " comparison round.",
+        draw=ablation.draw,
+        results=ABLATION,
+    ),
+    Picture(
+        name="separation",
+        file="separation",
+        title="How the weights part wrong labels from right ones",
+        caption="Left: share of samples that have lost half of their weight. Wrong labels go from"
+        " epoch 25 on, right ones stay. Right: precision and recall of the pruned set. The weights"
+        " stay as far as ever from the ideal ones (no weight on wrong labels, the same on all"
+        " others), since one sample collects what is freed.",
+        draw=separation.draw,
+        results=TABLE_5,
+    ),
+    Picture(
+        name="bins",
+        file="u_bins",
+        title="Where u is after 1, 10 and 49 re-weightings, ours and published (Table 6)",
+        caption="Ours prunes later than the paper's run, and ends as it does: wrong labels at the"
+        " left end of the scale, right ones where they were.",
+        draw=u_bins.draw,
+        results=TABLE_5,
+    ),
+    Picture(
+        name="close_calls",
+        file="close_calls",
+        title="Clean samples that left and came back (Figures 1 and 2)",
+        caption="Left: one clean sample's weight, nearly gone for tens of epochs, then restored."
+        " Right: all such samples, mean and one standard deviation.",
+        draw=close_calls.draw,
+        results=TABLE_5,
+    ),
+    Picture(
+        name="factors",
+        file="learnt_factors",
+        title="What weighting networks learn of losses",
+        caption="Factor by loss, a line a seed, beside RRM's step. With the robust loss (RMNW-Net)"
+        " large losses lose their factor; with cross-entropy and wrong labels (MNW-Net) it learns"
+        " the opposite.",
+        draw=methods.draw_factors,
+        results=METHODS,
+    ),
+    Picture(
+        name="auc",
+        file="auc_over_epochs",
+        title="How well each method tells wrong labels, over the epochs",
+        caption="AUC, mean over seeds. A weighting network starts with whatever its random"
+        " initialisation says, and turns round or not; losses alone (cross-entropy) say much early,"
+        " and less once wrong labels are learnt.",
+        draw=methods.draw_auc,
+        results=METHODS,
+    ),
+    Picture(
+        name="corruption",
+        file="corruption_matrix",
+        title="The noise's matrix and its estimate",
+        caption="What flips of 40 % do to labels, and what the flywheel makes of it, seed 0.",
+        draw=methods.draw_corruption,
+        results=METHODS,
+    ),
+)
