@@ -30,9 +30,9 @@ def draw(store: Store) -> Figure:
         axes[0].legend(frameon=False, loc="center right")
         axes[1].plot(epochs, quality["precision"], "-", color=CONTAMINATED, label="precision")
         axes[1].plot(epochs, quality["recall"], "--", color=CONTAMINATED, label="recall")
-        axes[1].plot(epochs, distance, ":", color="black", label="distance to ideal weights")
+        axes[1].plot(epochs, distance, ":", color="black", label="to ideal weights")
         axes[1].set_ylabel("of the pruned set; total variation")
         axes[1].set_ylim(-0.03, 1.03)
-        axes[1].legend(frameon=False)
+        axes[1].legend(frameon=False, loc=(0.52, 0.27))
         figure.supxlabel(f"epoch ({run.label})", fontsize=9)
     return figure

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from experiments.bench import protocol
-from experiments.bench.page import TARGETS, Target
+from experiments.bench.page import ON_A_GPU, TARGETS, Target
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
 from experiments.store import RESULTS
@@ -242,10 +242,11 @@ def test_the_sklearn_suite_runs_and_prints(monkeypatch, capsys):
     assert "Digits, 40 % wrong labels, 2 seeds" in capsys.readouterr().out
 
 
-def test_the_page_shows_every_target_of_what_is_committed(capsys):
-    """Met or not; a suite without a result says so, and nothing is timed."""
+def test_the_page_shows_every_target_of_what_is_committed(capsys, monkeypatch):
+    """Met or not, ours and the peer's; what waits for a GPU says so, and nothing is timed."""
     from experiments.__main__ import main
 
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["bench", "--stored"]) == 0
     printed = capsys.readouterr().out
     stored = {name: RESULTS / "bench" / f"{name}.json" for name in TARGETS}
@@ -257,8 +258,21 @@ def test_the_page_shows_every_target_of_what_is_committed(capsys):
     ]
     assert len(found) > 20
     assert printed.count("│ yes") == sum(one.met for one in found)
-    assert printed.count("│ no ") >= sum(not one.met for one in found)
+    assert printed.count("│ no ") == sum(not one.met for one in found)
     assert set(SUITES) <= set(TARGETS)
+    waiting = [one for name, some in ON_A_GPU.items() if not ran_on_a_gpu(name) for one in some]
+    assert printed.count("│ not measured │") == len(waiting)
+    partition = next(line for line in printed.splitlines() if "than np.partition" in line)
+    seconds = json.loads(stored["reweight"].read_text())["large"][2]["timings"]
+    ours, peer = (one["seconds"] for one in seconds[1:3])
+    assert f"│ {1e3 * ours:.3g} ms" in partition
+    assert f"│ np.partition, {1e3 * peer:.3g} ms" in partition
+
+
+def ran_on_a_gpu(suite):
+    """Whether the stored result of a suite is from a GPU."""
+    path = RESULTS / "bench" / f"{suite}.json"
+    return path.exists() and json.loads(path.read_text()).get("device") != "cpu"
 
 
 def test_a_target_is_met_at_its_bound():

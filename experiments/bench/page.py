@@ -10,14 +10,21 @@ from typing import Any, Literal, NamedTuple
 from rich.console import RenderableType
 from rich.table import Table as Grid
 
+from experiments.bench.protocol import COPIES, FASTER
+
+# What ours is called among the timings.
+OURS = ("Reweighter", "Reweighter, gamma", "ours", "step")
+
 
 class Target(NamedTuple):
-    """What was to be reached, and what was."""
+    """What was to be reached, and what was; ours and a peer's, where `found` compares the two."""
 
     what: str
     found: float
     relation: Literal["at least", "at most"]
     target: float
+    ours: str = "-"
+    peer: str = "-"
 
     @property
     def met(self) -> bool:
@@ -28,15 +35,17 @@ class Target(NamedTuple):
 
 def page(folder: Path, suites: Sequence[str]) -> RenderableType:
     """Return every target of the suites' results in the folder, met or not, suite by suite."""
-    grid = Grid("suite", "met", "found", "target", "of what")
+    grid = Grid("suite", "met", "found", "target", "of what", "ours", "peer")
     for name in suites:
         path = folder / f"{name}.json"
-        if not path.exists():
-            grid.add_row(name, "-", "-", "-", "no result yet")
-            continue
-        for one in TARGETS[name](json.loads(path.read_text())):
-            met, target = "yes" if one.met else "no", f"{one.relation} {one.target:g}"
-            grid.add_row(name, met, f"{one.found:.3g}", target, one.what)
+        outcome = json.loads(path.read_text()) if path.exists() else None
+        if outcome is not None:
+            for one in TARGETS[name](outcome):
+                met, target = "yes" if one.met else "no", f"{one.relation} {one.target:g}"
+                grid.add_row(name, met, f"{one.found:.3g}", target, one.what, one.ours, one.peer)
+        if outcome is None or outcome.get("device") == "cpu":
+            for what, target in ON_A_GPU.get(name, ()):
+                grid.add_row(name, "-", "not measured", target, what, "-", "-")
     return grid
 
 
@@ -44,8 +53,26 @@ def _timed(outcomes: Sequence[dict[str, Any]]) -> Iterator[Target]:
     """Yield the targets that timings have beside them."""
     for outcome in outcomes:
         for one in outcome.get("targets", []):
-            what = f"{outcome['title']}: {one['what']}"
-            yield Target(what, one["found"], one["relation"], one["target"])
+            yield Target(
+                f"{outcome['title']}: {one['what']}",
+                one["found"],
+                one["relation"],
+                one["target"],
+                *_compared(outcome["timings"], one["what"]),
+            )
+
+
+def _compared(timings: Sequence[dict[str, Any]], what: str) -> tuple[str, str]:
+    """Return ours and the peer that a target names, with their times."""
+    shown = {one["peer"]: _duration(one["seconds"]) for one in timings}
+    ours = next(shown[name] for name in OURS if name in shown)
+    peer = "copy" if what == COPIES else what.removeprefix(FASTER)
+    return ours, f"{peer}, {shown[peer]}" if peer in shown else "-"
+
+
+def _duration(seconds: float) -> str:
+    """Return seconds with a unit that suits them."""
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
 
 
 def _table8(outcome: dict[str, Any]) -> Iterator[Target]:
@@ -68,15 +95,31 @@ def _theory(outcome: dict[str, Any]) -> Iterator[Target]:
     what = f"HiGHS, presolve off, N = {solver['n']:,}: seconds"
     yield Target(what, solver["seconds_presolve_off"], "at most", solver["target_seconds"])
     what = f"optimistic value, N = M = {moved['n']:,}: times faster than the transport program"
-    yield Target(what, moved["times_faster"], "at least", moved["target_times_faster"])
+    yield Target(
+        what,
+        moved["times_faster"],
+        "at least",
+        moved["target_times_faster"],
+        _duration(moved["seconds"]),
+        f"transport program, {_duration(moved['seconds_program'])}",
+    )
 
 
 def _sklearn(outcome: dict[str, Any]) -> Iterator[Target]:
     """Yield the targets of the estimator."""
+    plain = {one["classifier"]: one for one in reversed(outcome["rows"])}
     for one in outcome["rows"]:
         if one["target"] is not None:
             what = f"{one['classifier']}, {one['way']}: points gained"
-            yield Target(what, one["gain"], "at least", one["target"])
+            peer = plain[one["classifier"]]
+            yield Target(
+                what,
+                one["gain"],
+                "at least",
+                one["target"],
+                f"{one['accuracy']:.1f} %",
+                f"{peer['way']}, {peer['accuracy']:.1f} %",
+            )
 
 
 TARGETS: dict[str, Callable[[dict[str, Any]], Iterator[Target]]] = {
@@ -89,4 +132,23 @@ TARGETS: dict[str, Callable[[dict[str, Any]], Iterator[Target]]] = {
     "table8": _table8,
     "theory": _theory,
     "train": lambda outcome: _timed([outcome]),
+}
+
+# What is to be reached on a GPU, of suites that have not run on one.
+ON_A_GPU = {
+    "resnet": (("ResNet-34 in bfloat16: share of the matrix rate", "at least 0.25"),),
+    "reweight_gpu": (
+        ("Fixed gamma, N = 100,000,000, float32: copies", "at most 1.9"),
+        ("Fixed gamma: times faster than eager torch", "at least 5"),
+        ("Fixed gamma: times faster than torch.compile", "at least 1.25"),
+        ("Contamination: copies", "at most 3"),
+        ("Contamination: times faster than torch.topk", "at least 4"),
+        ("Contamination: times faster than torch.sort", "at least 10"),
+        ("In a CUDA graph, N = 48,000: microseconds", "at most 40"),
+    ),
+    "train": (
+        ("An epoch, cuda: times faster than usual", "at least 10"),
+        ("A run of Table 5 at full scale: seconds", "at most 90"),
+        ("Ten of them: minutes", "at most 10"),
+    ),
 }

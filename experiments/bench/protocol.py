@@ -20,6 +20,8 @@ CONFIDENCE = (2.5, 97.5)
 # A peer is repeated within a round until this much time has passed, so that the clock's own
 # resolution does not show.
 LEAST_SECONDS = 2e-3
+# What a target says of two peers.
+COPIES, FASTER = "copies", "times faster than "
 
 
 @dataclass(frozen=True, kw_only=True)

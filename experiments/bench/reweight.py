@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.bench.protocol import ROUNDS, interleave
+from experiments.bench.protocol import COPIES, FASTER, ROUNDS, interleave
 from rrm_theory import relax, relaxed_risk
 from rrm_theory._exact import exact_cut
 from rrm_theory.reweight import Reweighter, order
@@ -359,9 +359,9 @@ def _against(
     """Return how ours compares: at most so many copies, so many times faster than peers."""
     ours = _timing(outcome, "Reweighter")["ratio"]
     return [
-        target("copies", ours, at_most=copies),
+        target(COPIES, ours, at_most=copies),
         *(
-            target(f"times faster than {peer}", _timing(outcome, peer)["ratio"] / ours, least)
+            target(f"{FASTER}{peer}", _timing(outcome, peer)["ratio"] / ours, least)
             for peer, least in faster.items()
         ),
     ]
