@@ -14,9 +14,13 @@ check: $(INSTALLED)  ## style and types
 bench: $(INSTALLED)  ## benchmarks, one thread
 	.venv/bin/python -m experiments bench
 
+API = rrm_theory $(addprefix rrm_theory.,reweight sklearn wasserstein symmetric_noise confidence linear_program ledger)
+api: $(INSTALLED)  ## API reference, as HTML, into build/api
+	.venv/bin/python -W "ignore:Error parsing type annotation" -m pdoc --docformat numpy --output-directory build/api $(API)
+
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-.PHONY: demo test check bench
+.PHONY: demo test check bench api

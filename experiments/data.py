@@ -14,7 +14,7 @@ import numpy as np
 from experiments.arrays import Data
 from experiments.cifar import HUMAN_NOISE_RATES, cifar10, cifar10n
 from experiments.own import own_data
-from experiments.reviews import imdb
+from experiments.reviews import imdb, imdb_tokens
 from experiments.sources import images
 from experiments.spec import OWN_DATA
 
@@ -111,4 +111,5 @@ DATASETS: dict[str, Callable[[], Data]] = {
     "cifar10": cifar10,
     **{f"cifar10n_{kind}": partial(cifar10n, kind) for kind in HUMAN_NOISE_RATES},
     "imdb": imdb,
+    "imdb_tokens": imdb_tokens,
 }

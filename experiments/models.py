@@ -6,6 +6,7 @@ train, bench step). Residual networks are in `experiments.resnet`.
 `mlp`: inputs-320-320-200-classes, ReLU, no biases (784 inputs, 3 classes: 417,880 parameters).
 `cnn`: three 3x3 convolutions with max-pooling, 1024-100-10 (28 x 28, 10 classes: 159,254).
 `linear`: inputs-classes with a bias, logistic regression.
+`distilbert`: a language model, in `experiments.language`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from experiments.language import DistilBert
 from experiments.noise import Stream, torch_seed
 from experiments.own import own_network
 from experiments.resnet import RESNETS, ResNet
@@ -181,6 +183,15 @@ def _named(run: Run, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), n_classes))
     if name == "mlp":
         return MLP(math.prod(shape), n_classes, onednn=onednn)
+    if name == "distilbert":
+        if len(shape) != 1 or run.normalisation != "unit" or run.initialisation != "torch":
+            msg = (
+                "model='distilbert' is for tokens (n,), normalisation='unit' and "
+                f"initialisation='torch', got {shape}, {run.normalisation!r} and "
+                f"{run.initialisation!r}."
+            )
+            raise ValueError(msg)
+        return DistilBert(n_classes)
     axes = ("rows", "columns", "channels") if name in RESNETS else ("rows", "columns")
     if len(shape) != len(axes):
         msg = f"model={name!r} is for samples ({', '.join(axes)}), got {shape}."

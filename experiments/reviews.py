@@ -1,4 +1,4 @@
-"""IMDb's 50,000 labelled film reviews as weights of their words (TF-IDF): positive or negative.
+"""IMDb's 50,000 labelled film reviews, positive or negative: weights of their words, or tokens.
 
 Maas et al. 2011. The file `imdb.jsonl.gz` is looked for in RRM_DATA: a review a line, as JSON with
 `text`, `label` (0 or 1) and `split` ("train" or "test").
@@ -46,22 +46,56 @@ def imdb() -> Data:
 
     texts, labels = _read()
     vectorizer = TfidfVectorizer(max_features=WORDS, sublinear_tf=True, dtype=np.float32)
-    x = {
+    rows = {
         "train": vectorizer.fit_transform(texts["train"]),
         "test": vectorizer.transform(texts["test"]),
     }
+    return _shuffled("imdb", {split: x.toarray() for split, x in rows.items()}, labels, (0.0, 1.0))
+
+
+def imdb_tokens() -> Data:
+    """Return x (25,000, 512) float32, DistilBERT's numbers of the first tokens of a review.
+
+    Order and labels are those of `imdb`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If RRM_DATA has no such file, or DistilBERT is not to be had.
+    ModuleNotFoundError
+        If the optional packages are not installed.
+    ValueError
+        If the file is damaged, or does not hold these reviews.
+
+    """
+    from experiments.language import token_ids
+
+    texts, labels = _read()
+    x = {}
+    for split, some in texts.items():
+        x[split], n_tokens = token_ids(some)
+    return _shuffled("imdb_tokens", x, labels, (0.0, float(n_tokens)))
+
+
+def _shuffled(
+    name: str,
+    x: dict[str, Samples],
+    labels: dict[str, NDArray[np.int64]],
+    ink: tuple[float, float],
+) -> Data:
+    """Return the data, every split in an order of its own."""
     shuffled: dict[str, tuple[Samples, Labels]] = {}
     for split, rows in x.items():
-        order = np.random.default_rng(SHUFFLE_SEED).permutation(rows.shape[0])
-        shuffled[split] = rows[order].toarray(), labels[split][order]
+        order = np.random.default_rng(SHUFFLE_SEED).permutation(len(rows))
+        shuffled[split] = rows[order], labels[split][order]
     return Data(
-        name="imdb",
+        name=name,
         x_train=shuffled["train"][0],
         y_train=shuffled["train"][1],
         x_test=shuffled["test"][0],
         y_test=shuffled["test"][1],
         n_classes=2,
-        ink=(0.0, 1.0),
+        ink=ink,
     )
 
 

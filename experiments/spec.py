@@ -27,8 +27,9 @@ DATASETS = (
     "cifar10n_random1",
     "cifar10n_worse",
     "imdb",
+    "imdb_tokens",
 )
-MODELS = ("linear", "mlp", "cnn", "resnet8", "resnet18", "resnet34")
+MODELS = ("linear", "mlp", "cnn", "resnet8", "resnet18", "resnet34", "distilbert")
 OWN_DATA = ".npz"
 OWN_MODEL = ":"
 Noise = Literal["symmetric", "table9", "uniform_or_kept", "flip", "flip2"]
