@@ -24,7 +24,9 @@ from experiments import report as reporting
 from experiments.bench.page import TARGETS, page
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
-from experiments.catalogue import DEMO_PLAIN, DEMO_RRM, PRESETS, SCALES, TABLES, Table, table
+from experiments.catalogue import TABLES, table
+from experiments.catalogue.cell import PRESETS, SCALES, Table
+from experiments.catalogue.own import DEMO_PLAIN, DEMO_RRM
 from experiments.demo import run_demo
 from experiments.outcome import THREADS, environment
 from experiments.report_attacked import (

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table as Grid
 
-from experiments.catalogue import DEMO_PLAIN, DEMO_RRM
+from experiments.catalogue.own import DEMO_PLAIN, DEMO_RRM
 from experiments.outcome import SELECTIONS
 from experiments.report import markdown_table
 from experiments.store import WORK, Store

@@ -15,7 +15,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from experiments.catalogue import DEMO_RRM
+from experiments.catalogue.own import DEMO_RRM
 from experiments.data import load
 from experiments.models import build
 from experiments.problem import problem

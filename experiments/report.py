@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.catalogue import Cell, Table
+from experiments.catalogue.cell import Cell, Table
 from experiments.data import load
 from experiments.outcome import SELECTIONS
 from experiments.own import is_own, refuse_other

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.catalogue import Cell, Table
+from experiments.catalogue.cell import Cell, Table
 from experiments.report import EVERYTHING, Section, Selection, gather
 from experiments.spec import TEST_EPS
 from experiments.store import Store

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.catalogue import Cell, Table
+from experiments.catalogue.cell import Cell, Table
 from experiments.outcome import SELECTIONS
 from experiments.problem import noise_matrix
 from experiments.report import (

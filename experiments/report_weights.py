@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from experiments.catalogue import APPENDIX_F, TABLE_6, Table
+from experiments.catalogue.adversarial import APPENDIX_F, TABLE_6
+from experiments.catalogue.cell import Table
 from experiments.report import EVERYTHING, MOST_SEEDS, Section, Selection
 from experiments.store import Store
 from experiments.trajectory import (

@@ -8,7 +8,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.catalogue import ABLATION, TABLES
+from experiments.catalogue import TABLES
+from experiments.catalogue.adversarial import ABLATION
 from experiments.report_attacked import AttackedReport, attacked_report
 from experiments.store import Store
 from figures.style import CLEAN, CONTAMINATED, STYLE, TEXT_WIDTH

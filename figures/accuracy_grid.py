@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from experiments.catalogue import ADVERSARIAL_NOISE as NOISE
-from experiments.catalogue import PRESETS, TABLES
+from experiments.catalogue import TABLES
+from experiments.catalogue.adversarial import ADVERSARIAL_NOISE as NOISE
+from experiments.catalogue.cell import PRESETS
 from experiments.report_attacked import AttackedReport, attacked_report
 from experiments.spec import TEST_EPS
 from experiments.store import Store

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from experiments.catalogue import PRESETS, TABLES
+from experiments.catalogue import TABLES
+from experiments.catalogue.cell import PRESETS
 from experiments.report import MOST_SEEDS
 from experiments.spec import Run
 from experiments.store import Store

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.catalogue import DEMO_RRM
+from experiments.catalogue.own import DEMO_RRM
 from experiments.store import Store
 
 

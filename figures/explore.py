@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from experiments.catalogue import DEMO_RRM
+from experiments.catalogue.own import DEMO_RRM
 from experiments.store import Store
 from rrm_theory._files import write_atomically
 

@@ -13,7 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from experiments.catalogue import METHODS_NOISE, METHODS_ROWS, TABLES, Cell
+from experiments.catalogue import TABLES
+from experiments.catalogue.cell import Cell
+from experiments.catalogue.methods import METHODS_NOISE, METHODS_ROWS
 from experiments.problem import noise_matrix
 from experiments.report import MOST_SEEDS
 from experiments.report_methods import matrix_error

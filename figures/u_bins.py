@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.catalogue import TABLE_6
+from experiments.catalogue.adversarial import TABLE_6
 from experiments.store import Store
 from experiments.trajectory import BINS, count_bins
 from figures.adversarial import weights_run

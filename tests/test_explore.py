@@ -9,7 +9,7 @@ import pytest
 from browser import CHROMIUM, DRIVER, END, HOME, LEFT, RIGHT, chromium
 from fixtures import as_trajectory
 
-from experiments.catalogue import DEMO_RRM
+from experiments.catalogue.own import DEMO_RRM
 from experiments.demo import demo_store
 from experiments.store import RESULTS
 from experiments.trajectory import Trajectory

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from fixtures import as_trajectory, attacked_result
 
-from experiments.catalogue import DEMO_RRM, TABLES
+from experiments.catalogue import TABLES
+from experiments.catalogue.own import DEMO_RRM
 from experiments.demo import demo_store
 from experiments.problem import noise_matrix
 from experiments.spec import META_METHODS

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from experiments import language, reviews
-from experiments.catalogue import TABLE_12, TABLES
+from experiments.catalogue import TABLES
+from experiments.catalogue.text import TABLE_12
 from experiments.data import load
 from experiments.models import build
 from experiments.problem import problem

@@ -10,7 +10,8 @@ import pytest
 
 from experiments import report as reporting
 from experiments.__main__ import main
-from experiments.catalogue import PRESETS, table
+from experiments.catalogue import table
+from experiments.catalogue.cell import PRESETS
 from experiments.demo import demo_markdown, demo_store
 from experiments.report_attacked import attacked_report, attacked_verdict, missing
 from experiments.store import RESULTS, Store

@@ -8,7 +8,9 @@ import pytest
 from fixtures import as_trajectory, attacked_result
 
 from experiments.__main__ import main
-from experiments.catalogue import ABLATION, ADVERSARIAL_NOISE, PRESETS, TABLES
+from experiments.catalogue import TABLES
+from experiments.catalogue.adversarial import ABLATION, ADVERSARIAL_NOISE
+from experiments.catalogue.cell import PRESETS
 from experiments.report import Selection
 from experiments.report_attacked import attacked_report, attacked_rows, attacked_verdict
 from experiments.report_weights import weights_reports, weights_rows, weights_verdict

@@ -12,7 +12,7 @@ from fixtures import as_trajectory
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.catalogue import APPENDIX_F, TABLE_6
+from experiments.catalogue.adversarial import APPENDIX_F, TABLE_6
 from experiments.trajectory import (
     ABOUT_ZERO,
     BINS,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from experiments import report as reporting
-from experiments.catalogue import PRESETS, TABLES, table
+from experiments.catalogue import TABLES, table
+from experiments.catalogue.cell import PRESETS
 from experiments.store import RESULTS, Store
 
 TABLE = table("table8")

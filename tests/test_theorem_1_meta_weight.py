@@ -10,7 +10,8 @@ from fixtures import same_but_for_clocks, train_until_killed
 from torch import nn
 
 from experiments import spec
-from experiments.catalogue import CIFAR_BASE, TABLES
+from experiments.catalogue import TABLES
+from experiments.catalogue.colour import CIFAR_BASE
 from experiments.data import load
 from experiments.losses import pointwise_loss
 from experiments.method import Method

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_array
 from sklearn.linear_model import LogisticRegression
 
-from experiments.catalogue import TABLE_12
+from experiments.catalogue.text import TABLE_12
 from experiments.data import load
 from experiments.noise import symmetric
 from rrm_theory.sklearn import RRMClassifier
