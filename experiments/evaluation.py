@@ -14,13 +14,15 @@ from experiments.log import Log
 from experiments.losses import PointwiseLoss
 from experiments.method import Method
 from experiments.problem import Problem
-from experiments.spec import TEST_EPS, Run
+from experiments.spec import LANGUAGE_MODEL, TEST_EPS, Run
 from experiments.step import bounds, in_units_of_x, perturbed
 
 # Large for the network that gains by it, and on a GPU; small where activations would leave caches.
 EVALUATION_BATCH = {"linear": 4096, "mlp": 4096}
 EVALUATION_BATCH_OTHERS = 100
 EVALUATION_BATCH_GPU = 8192
+# A language model holds 512 tokens of a sample at once.
+EVALUATION_BATCH_GPU_OF = {LANGUAGE_MODEL: 128}
 # Test images of each fold that are attacked by PGD as well, and its steps: the canary.
 CANARY_IMAGES = 100
 CANARY_STEPS = 10
@@ -29,7 +31,8 @@ CANARY_STEPS = 10
 def batches(samples: Tensor, run: Run) -> Sequence[Tensor]:
     """Return parts of the samples of the size in which they are evaluated."""
     size = EVALUATION_BATCH.get(run.model, EVALUATION_BATCH_OTHERS)
-    size = EVALUATION_BATCH_GPU if samples.is_cuda else size
+    if samples.is_cuda:
+        size = EVALUATION_BATCH_GPU_OF.get(run.model, EVALUATION_BATCH_GPU)
     parts: Sequence[Tensor] = torch.split(samples, size)
     return parts
 

@@ -6,6 +6,7 @@ folder ``distilbert-base-uncased`` in RRM_DATA, else what transformers has in it
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -24,12 +25,26 @@ ADAPTED = ("q_lin",)
 
 
 def token_ids(texts: list[str]) -> tuple[NDArray[np.float32], int]:
-    """Return the first tokens of every text, (N, TOKENS), padded, and how many there may be."""
+    """Return the first tokens of every text, (N, TOKENS), padded, and how many there may be.
+
+    Raises
+    ------
+    ValueError
+        If the tokenizer does not belong to the network.
+
+    """
     tokenizer = _loaded("AutoTokenizer")
+    n_tokens = _loaded("AutoConfig").vocab_size
+    if len(tokenizer) != n_tokens:
+        msg = (
+            f"DistilBERT's tokenizer must know the {n_tokens} tokens of its network, got "
+            f"{len(tokenizer)}: are all its files there?"
+        )
+        raise ValueError(msg)
     found = tokenizer(
         texts, truncation=True, max_length=TOKENS, padding="max_length", return_tensors="np"
     )
-    return found["input_ids"].astype(np.float32), len(tokenizer)
+    return found["input_ids"].astype(np.float32), n_tokens
 
 
 class DistilBert(nn.Module):
@@ -44,6 +59,8 @@ class DistilBert(nn.Module):
         self.n_tokens: int = network.config.vocab_size
         self.padding: int = network.config.pad_token_id
         self.network: Any = adapted(network)
+        # It comes as one evaluates it, without dropout.
+        self.train()
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits."""
@@ -63,6 +80,15 @@ def adapted(network: nn.Module) -> nn.Module:
     return wrapped
 
 
+def digest() -> str:
+    """Return a digest of DistilBERT's weights, which a name does not tell."""
+    found = hashlib.sha256()
+    for name, weights in _loaded("AutoModel").state_dict().items():
+        found.update(name.encode())
+        found.update(weights.numpy().tobytes())
+    return found.hexdigest()
+
+
 def _loaded(what: str, **settings: Any) -> Any:
     """Return a part of DistilBERT by the name of transformers' class for it.
 
@@ -71,12 +97,13 @@ def _loaded(what: str, **settings: Any) -> Any:
     ModuleNotFoundError
         If the optional packages are not installed.
     FileNotFoundError
-        If the weights are nowhere to be had.
+        If the part is nowhere to be had, or damaged.
 
     """
     try:
         import peft  # noqa: F401
         import transformers
+        from safetensors import SafetensorError
     except ModuleNotFoundError as error:
         msg = (
             f"DistilBERT needs the package {error.name}: "
@@ -87,9 +114,7 @@ def _loaded(what: str, **settings: Any) -> Any:
     source = NAME if config is None else str(config.parent)
     try:
         return getattr(transformers, what).from_pretrained(source, **settings)
-    except (OSError, ValueError) as error:
-        msg = (
-            f"DistilBERT's weights are not available: {looked_for(f'{NAME}/config.json')}, and "
-            f"transformers said: {str(error).splitlines()[0]}"
-        )
+    except (OSError, ValueError, SafetensorError) as error:
+        where = looked_for(f"{NAME}/config.json") if config is None else source
+        msg = f"DistilBERT ({what}) is not available: {where}; transformers said: {error}"
         raise FileNotFoundError(msg) from error

@@ -22,11 +22,19 @@ from experiments.language import DistilBert
 from experiments.noise import Stream, torch_seed
 from experiments.own import own_network
 from experiments.resnet import RESNETS, ResNet
-from experiments.spec import META_METHODS, OWN_MODEL, Run
+from experiments.spec import LANGUAGE_MODEL, META_METHODS, OWN_MODEL, Run
 
 MLP_HIDDEN = (320, 320, 200)
 CNN_CHANNELS = (32, 64, 64)
 CNN_HIDDEN = 100
+# Tokens cannot be attacked or mixed, and what was learnt before is not drawn anew.
+FOR_TOKENS = {
+    "dataset": "imdb_tokens",
+    "normalisation": "unit",
+    "initialisation": "torch",
+    "train_eps": 0.0,
+    "method": "none",
+}
 
 
 def takes_onednn(x: Tensor) -> bool:
@@ -183,14 +191,11 @@ def _named(run: Run, shape: tuple[int, ...], n_classes: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), n_classes))
     if name == "mlp":
         return MLP(math.prod(shape), n_classes, onednn=onednn)
-    if name == "distilbert":
-        if len(shape) != 1 or run.normalisation != "unit" or run.initialisation != "torch":
-            msg = (
-                "model='distilbert' is for tokens (n,), normalisation='unit' and "
-                f"initialisation='torch', got {shape}, {run.normalisation!r} and "
-                f"{run.initialisation!r}."
-            )
-            raise ValueError(msg)
+    if name == LANGUAGE_MODEL:
+        for field, needed in FOR_TOKENS.items():
+            if getattr(run, field) != needed:
+                msg = f"model={name!r} needs {field}={needed!r}, got {getattr(run, field)!r}."
+                raise ValueError(msg)
         return DistilBert(n_classes)
     axes = ("rows", "columns", "channels") if name in RESNETS else ("rows", "columns")
     if len(shape) != len(axes):

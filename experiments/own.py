@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from experiments import language
 from experiments.arrays import Data, read
 from experiments.noise import Labels
-from experiments.spec import OWN_DATA, OWN_MODEL, Run
+from experiments.spec import LANGUAGE_MODEL, OWN_DATA, OWN_MODEL, Run
 
 # Samples that a network is tried on before it is trained.
 TRIED = 2
@@ -168,10 +169,10 @@ def is_own(run: Run) -> bool:
 
 
 def origin(run: Run, data: Data) -> dict[str, str]:
-    """Return digests of what of a user's a run is made of, by name; empty for our own.
+    """Return digests of what a run is made of and its key knows by name alone; empty for our own.
 
-    Of a data file its arrays, of a network the source of the module that it comes from. Results
-    and checkpoints hold them, since a key knows only names.
+    Of a data file its arrays, of a network the source of the module that it comes from, of a
+    language model its weights. Results and checkpoints hold them.
     """
     found = {}
     if run.dataset.endswith(OWN_DATA):
@@ -184,6 +185,8 @@ def origin(run: Run, data: Data) -> dict[str, str]:
         except (OSError, TypeError):
             source = ""  # compiled; nothing to compare
         found["model"] = hashlib.sha256(source.encode()).hexdigest()
+    if run.model == LANGUAGE_MODEL:
+        found["model"] = language.digest()
     return found
 
 

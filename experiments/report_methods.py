@@ -251,10 +251,12 @@ def _finding(report: MethodsReport) -> list[str]:
         asked = run.method in FINDERS and run.noise == FINDERS_NOISE
         if asked and not line.cell.rrm and line.auc:
             least = min(line.auc)
-            reached = "at least" if least >= GOOD_AUC else "only"
+            reached = f"at least {100 * least:.1f} in"
+            if least < GOOD_AUC:
+                reached = f"only {100 * least:.1f} in the worst of"
             sentences.append(
-                f"{line.cell.row}: AUC of wrong labels {reached} "
-                f"{100 * least:.1f} in {_seeds(line)} (asked for: {100 * GOOD_AUC:.0f})."
+                f"{line.cell.row}: AUC of wrong labels {reached} {_seeds(line)} "
+                f"(asked for: {100 * GOOD_AUC:.0f})."
             )
     return sentences
 

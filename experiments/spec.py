@@ -29,7 +29,8 @@ DATASETS = (
     "imdb",
     "imdb_tokens",
 )
-MODELS = ("linear", "mlp", "cnn", "resnet8", "resnet18", "resnet34", "distilbert")
+LANGUAGE_MODEL = "distilbert"
+MODELS = ("linear", "mlp", "cnn", "resnet8", "resnet18", "resnet34", LANGUAGE_MODEL)
 OWN_DATA = ".npz"
 OWN_MODEL = ":"
 Noise = Literal["symmetric", "table9", "uniform_or_kept", "flip", "flip2"]

@@ -15,8 +15,10 @@ from experiments.noise import Stream, torch_seed
 from experiments.spec import Run
 from experiments.store import Checkpoint
 
-# A kill costs at most the work of so many seconds, and the batch or evaluation in progress.
+# A kill costs at most the work of so many seconds, and the batch or evaluation in progress; or of
+# so many times as long as it takes to save, where that is more.
 CHECKPOINT_SECONDS = 1.0
+CHECKPOINT_TIMES = 10
 
 
 class State:
@@ -69,7 +71,7 @@ class State:
         if device not in self.log.devices:
             self.log.devices.append(device)
         self._start = self.drawing.get_state()
-        self._saved = time.perf_counter()
+        self._saved, self._saving = time.perf_counter(), 0.0
 
     def draw_order(self, n: int) -> torch.Tensor:
         """Return the order of the next epoch's n samples, the one that was begun if it was."""
@@ -83,12 +85,14 @@ class State:
     def due(self) -> bool:
         """Return whether it is time to save."""
         waited = time.perf_counter() - self._saved
-        return self.checkpoint is not None and waited >= CHECKPOINT_SECONDS
+        least = max(CHECKPOINT_SECONDS, CHECKPOINT_TIMES * self._saving)
+        return self.checkpoint is not None and waited >= least
 
     def save(self, epoch: int, position: int) -> None:
         """Save the state after ``epoch`` epochs and ``position`` batches of the next."""
         if self.checkpoint is None:
             return
+        start = time.perf_counter()
         self.checkpoint.save(
             {
                 "key": self.run.key,
@@ -103,6 +107,7 @@ class State:
             }
         )
         self._saved = time.perf_counter()
+        self._saving = self._saved - start
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Put everything back to where it was."""

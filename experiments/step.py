@@ -14,7 +14,7 @@ from experiments.augmentation import crop_and_flip
 from experiments.losses import PointwiseLoss
 from experiments.method import Method
 from experiments.problem import Problem
-from experiments.spec import OWN_MODEL, Run
+from experiments.spec import LANGUAGE_MODEL, OWN_MODEL, Run
 
 # Steps before a capture, in which the libraries choose and allocate what they need.
 WARM_UP = 3
@@ -56,7 +56,7 @@ class Step:
         )
         if run.momentum:
             # What torch's first step amounts to, and there already when a graph is captured.
-            for parameter in model.parameters():
+            for parameter in filter(lambda one: one.requires_grad, model.parameters()):
                 state = self.optimiser.state[parameter]
                 state["momentum_buffer"] = torch.zeros_like(parameter)
         device, n = problem.x.device, len(problem.labels)
@@ -70,8 +70,9 @@ class Step:
 
     def __call__(self, index: Tensor) -> None:
         """Take a step on the samples ``index``, int64 (B,), on the samples' device."""
-        # Whether a user's network can be replayed, nobody knows.
-        replayed = index.is_cuda and self.method.replayable and OWN_MODEL not in self.run.model
+        # Whether a user's network can be replayed, or one of a package's, nobody knows.
+        ours = OWN_MODEL not in self.run.model and self.run.model != LANGUAGE_MODEL
+        replayed = index.is_cuda and self.method.replayable and ours
         if not replayed or len(index) != self.run.batch_size:
             self.take(index)
             return

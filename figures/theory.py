@@ -33,7 +33,7 @@ FIGURES = (
         caption="Each point of the triangle is a choice of weights, a corner puts all on one "
         "sample; grey lines are levels of the objective. Above the tie nothing moves; at "
         "gamma = 1, the difference of the losses, any part of the third sample may go; "
-        "below it all must go, and any split between the first two is as good.",
+        "below it all must go, and any split of it between the first two is as good.",
         draw=simplex.draw,
     ),
     TheoryFigure(

@@ -303,7 +303,7 @@ class RRMClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):  # type
                 (name,) = names[empty : empty + 1].tolist()
                 warnings.warn(
                     f"the re-weighting would leave class {name!r} without weight, so the weights "
-                    "stay; give a cap, a larger gamma or less contamination.",
+                    "stay; give a cap or a smaller one, a larger gamma or less contamination.",
                     EmptyClassWarning,
                     stacklevel=2,
                 )

@@ -4,17 +4,20 @@ import gzip
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
 from experiments import language, reviews
+from experiments.attacks import in_evaluation_mode
 from experiments.catalogue import TABLES
 from experiments.catalogue.text import TABLE_12
 from experiments.data import load
 from experiments.models import build
-from experiments.problem import problem
+from experiments.own import origin
+from experiments.problem import _to_tensor, problem
 from experiments.train import train
 
 transformers = pytest.importorskip("transformers")
@@ -41,7 +44,7 @@ def distilbert(tmp_path, monkeypatch):
         vocab_size=len(WORDS), dim=32, hidden_dim=64, n_layers=1, n_heads=2, initializer_range=0.3
     )
     torch.manual_seed(0)
-    transformers.DistilBertForSequenceClassification(config).save_pretrained(folder)
+    transformers.DistilBertModel(config).save_pretrained(folder)
     sizes = dict.fromkeys(reviews.BYTES, 0)
     with gzip.open(tmp_path / reviews.FILE, "wt", encoding="utf-8") as file:
         for split in sizes:
@@ -74,8 +77,8 @@ def test_full_scale_is_as_published():
         assert (run.dataset, run.model) == ("imdb_tokens", "distilbert")
         assert (run.learning_rate, run.iterations, run.epochs_per_iteration) == (1e-3, 30, 10)
         assert (run.validation, run.momentum) == (0.2, 0.0)
-        if cell.rrm and cell.published:
-            assert (run.penalty, run.step) == (0.4, 0.5)
+    printed = [cell.run for cell in PAPER if cell.rrm and cell.published]
+    assert [(run.penalty, run.step) for run in printed] == [(0.4, 0.5)] * 4
 
 
 def test_as_many_parameters_train_as_published():
@@ -120,23 +123,47 @@ def test_scaled_numbers_are_the_tokens_again():
     assert np.array_equal(seen["attention_mask"].numpy(), ids != 0)
 
 
-@pytest.mark.usefixtures("distilbert")
-def test_the_largest_token_survives_the_scaling():
-    """Of 30,522 tokens every one comes back from float32 in [0, 1]."""
-    ids = torch.arange(30_522)
-    scaled = torch.from_numpy((ids.numpy().astype(np.float64) / 30_522).astype(np.float32))
-    assert torch.equal((scaled * 30_522).round().long(), ids)
+def test_every_token_survives_the_scaling(monkeypatch):
+    """Of 30,522, through float32 in [0, 1]."""
+    config = SimpleNamespace(vocab_size=30_522, pad_token_id=0)
+    seen = {}
+
+    class Stub(torch.nn.Module):
+        def forward(self, **given):
+            seen.update(given)
+            return SimpleNamespace(logits=None)
+
+    monkeypatch.setattr(language, "_loaded", lambda *_, **__: SimpleNamespace(config=config))
+    monkeypatch.setattr(language, "adapted", lambda _: Stub())
+    ids = np.arange(30_522, dtype=np.float32)[None]
+    language.DistilBert(2)(_to_tensor(ids, (0.0, 30_522.0)))
+    assert np.array_equal(seen["input_ids"].numpy(), ids.astype(np.int64))
 
 
 @pytest.mark.usefixtures("distilbert")
 def test_it_is_drawn_from_the_seed_alone():
-    """Equal for a seed; the low-rank part and the layers on top differ with it."""
+    """Whatever was drawn before; what was learnt before is the same for every seed."""
     run = small(PAPER[0])
-    first, again, other = (
-        build(replace(run, seed=seed), shape=(8,), n_classes=2).state_dict() for seed in (0, 0, 1)
-    )
+    states = []
+    for seed in (0, 0, 1):
+        torch.rand(1)
+        states.append(build(replace(run, seed=seed), shape=(8,), n_classes=2).state_dict())
+    first, again, other = states
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert {name for name in first if not torch.equal(first[name], other[name])}
+    differ = {name for name in first if not torch.equal(first[name], other[name])}
+    assert all("lora_A" in name or "classifier" in name for name in differ)
+    assert {"lora_A" in name for name in differ} == {True, False}
+
+
+@pytest.mark.usefixtures("distilbert")
+def test_it_is_trained_with_dropout_and_evaluated_without():
+    """It comes from its package as for evaluation."""
+    model = build(small(PAPER[0]), shape=(8,), n_classes=2)
+    x = torch.full((1, 8), 0.5)
+    assert not torch.equal(model(x), model(x))
+    with in_evaluation_mode(model):
+        assert torch.equal(model(x), model(x))
+    assert not torch.equal(model(x), model(x))
 
 
 @pytest.mark.usefixtures("distilbert")
@@ -158,8 +185,39 @@ def test_without_weights_the_error_says_where_it_looked(tmp_path, monkeypatch):
     monkeypatch.setenv("RRM_DATA", str(tmp_path))
     monkeypatch.setattr(language, "NAME", "no-such-model")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(FileNotFoundError, match=r"weights are not available: no file .*no-such"):
+    with pytest.raises(FileNotFoundError, match=r"is not available: no file .*no-such-model"):
         language.token_ids(["a film"])
+
+
+def test_damaged_weights_are_named(distilbert):
+    """Half of the file, and none of it; the folder is in the message."""
+    path = distilbert / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(FileNotFoundError, match=rf"\(AutoModelFor.*not available: {distilbert}"):
+        language.DistilBert(2)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"\(AutoModelFor.*not available: {distilbert}"):
+        language.DistilBert(2)
+
+
+def test_a_folder_without_its_tokenizer_is_refused(distilbert):
+    """One of five tokens would be made up instead."""
+    for path in distilbert.glob("*token*"):
+        path.unlink()
+    (distilbert / "vocab.txt").unlink()
+    with pytest.raises(ValueError, match="must know the 10 tokens of its network, got 5"):
+        language.token_ids(["a film"])
+
+
+def test_other_weights_are_another_origin(distilbert):
+    """A checkpoint of theirs is not gone on with."""
+    run, data = small(PAPER[0]), load("imdb_tokens")
+    before = origin(run, data)
+    assert before == origin(run, data)
+    config = transformers.DistilBertConfig.from_pretrained(distilbert)
+    torch.manual_seed(1)
+    transformers.DistilBertModel(config).save_pretrained(distilbert)
+    assert origin(run, data)["model"] != before["model"]
 
 
 @pytest.mark.parametrize("package", ["transformers", "peft"])
@@ -173,11 +231,17 @@ def test_without_the_packages_the_error_says_what_to_install(monkeypatch, packag
 
 
 @pytest.mark.parametrize(
-    "change", [{"normalisation": "scalar"}, {"initialisation": "glorot"}, {"dataset": "digits"}]
+    ("field", "value"),
+    [
+        ("dataset", "imdb"),
+        ("normalisation", "scalar"),
+        ("initialisation", "glorot"),
+        ("train_eps", 0.1),
+        ("method", "small_loss"),
+    ],
 )
-def test_what_it_is_not_made_for_is_refused(change):
-    """Inputs that are no tokens, and an initialisation that would undo what was learnt before."""
-    run = replace(PAPER[0].run, **change)
-    shape = (8, 8) if run.dataset == "digits" else (8,)
-    with pytest.raises(ValueError, match="model='distilbert' is for tokens"):
-        build(run, shape=shape, n_classes=2)
+def test_what_it_is_not_made_for_is_refused(field, value):
+    """Inputs that are no tokens, what cannot be done to tokens, and to undo what was learnt."""
+    run = replace(PAPER[0].run, **{field: value})
+    with pytest.raises(ValueError, match=rf"model='distilbert' needs {field}=.*, got {value!r}"):
+        build(run, shape=(8,), n_classes=2)

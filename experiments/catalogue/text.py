@@ -92,7 +92,9 @@ TABLES = (
         differences=(
             "DistilBERT fine-tuned by LoRA for 300 epochs there and at scale paper; logistic "
             "regression on 2,000 words for 30 epochs at the others",
-            "the batch size, where a review is cut, and LoRA's scale and dropout are not printed",
+            "the training reviews are drawn at random there, the official ones here",
+            "the batch size, where a review is cut, and LoRA's rank, place, scale and dropout are "
+            "not printed",
         ),
     ),
 )
