@@ -4,9 +4,10 @@ import json
 import time
 
 import pytest
+from rich.console import Console
 
 from experiments.bench import protocol
-from experiments.bench.page import ON_A_GPU, TARGETS, Target
+from experiments.bench.page import OF_RUNS, TARGETS, Target, on_a_gpu, page
 from experiments.bench.show import print_benchmark
 from experiments.bench.suites import SUITES
 from experiments.store import RESULTS
@@ -54,8 +55,6 @@ def test_short_peers_are_repeated_within_a_round(clock):
 
 def test_the_reweight_suite_runs_and_prints(monkeypatch, capsys):
     """At a fraction of its size: all peers, the same weights, an exact selection."""
-    from rich.console import Console
-
     from experiments.bench import reweight
 
     monkeypatch.setattr(reweight.torch, "compile", lambda function: function)
@@ -84,8 +83,6 @@ def test_the_reweight_suite_runs_and_prints(monkeypatch, capsys):
 
 def test_the_gpu_suite_on_a_cpu(monkeypatch, capsys):
     """All but the graph, which needs a GPU: the same peers, with limits of their own."""
-    from rich.console import Console
-
     from experiments.bench import reweight
 
     real = {name: getattr(reweight, name) for name in ("_gamma", "_contamination")}
@@ -159,8 +156,6 @@ def test_the_committed_theory_benchmark_meets_its_targets():
 
 def test_the_theory_suite_runs_and_prints(monkeypatch, capsys):
     """At a thousandth of its size: all operations, and HiGHS within its target of agreement."""
-    from rich.console import Console
-
     from experiments.bench import theory
 
     for name, size in (("MILLION", 2000), ("N_CERTIFIED", 500), ("N_SOLVED", 500), ("N_MOVED", 20)):
@@ -202,8 +197,6 @@ def test_a_loop_in_a_process_of_its_own_trains_when_asked(monkeypatch):
 
 def test_the_resnet_suite_runs_and_prints(monkeypatch, capsys):
     """Its operations are those that one counts by hand."""
-    from rich.console import Console
-
     from experiments.bench import resnet
 
     monkeypatch.setattr(resnet, "SIDES", {"cpu": 64, "cuda": 64})
@@ -223,8 +216,6 @@ def test_the_resnet_suite_runs_and_prints(monkeypatch, capsys):
 
 def test_the_sklearn_suite_runs_and_prints(monkeypatch, capsys):
     """Two seeds of the cheaper classifier: RRM gains what is asked for, and the table says so."""
-    from rich.console import Console
-
     from experiments.bench import estimator
 
     monkeypatch.setattr(estimator, "SEEDS", 2)
@@ -260,13 +251,24 @@ def test_the_page_shows_every_target_of_what_is_committed(capsys, monkeypatch):
     assert printed.count("│ yes") == sum(one.met for one in found)
     assert printed.count("│ no ") == sum(not one.met for one in found)
     assert set(SUITES) <= set(TARGETS)
-    waiting = [one for name, some in ON_A_GPU.items() if not ran_on_a_gpu(name) for one in some]
-    assert printed.count("│ not measured │") == len(waiting)
+    waiting = [one for name in TARGETS if not ran_on_a_gpu(name) for one in on_a_gpu(name)]
+    assert len(waiting) >= 9
+    assert printed.count("│ not measured │") == len(waiting) + len(OF_RUNS)
     partition = next(line for line in printed.splitlines() if "than np.partition" in line)
     seconds = json.loads(stored["reweight"].read_text())["large"][2]["timings"]
     ours, peer = (one["seconds"] for one in seconds[1:3])
     assert f"│ {1e3 * ours:.3g} ms" in partition
     assert f"│ np.partition, {1e3 * peer:.3g} ms" in partition
+
+
+def test_a_suite_without_a_result_says_so(tmp_path):
+    """Once, or with what it is to reach on a GPU; nothing of a file is shown."""
+    console = Console(width=200, record=True)
+    console.print(page(tmp_path, ["theory", "resnet"]))
+    text = console.export_text()
+    assert text.count("no result yet") == 1
+    assert "at least 0.25" in text
+    assert text.count("not measured") == 2 + len(OF_RUNS)
 
 
 def ran_on_a_gpu(suite):

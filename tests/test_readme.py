@@ -55,6 +55,18 @@ def test_table_5_is_in_the_words_of_the_report():
     assert block("table5") == reporting.markdown([], sentences)
 
 
+def test_the_ablation_s_base_is_in_the_words_of_the_report():
+    """python -m experiments report ablation5: the last epochs without an attack."""
+    store = Store(experiment="ablation5", results=RESULTS)
+    report = attacked_report(table("ablation5"), store, preset="paper", scale="reduced")
+    ends = [
+        reporting.mean_and_spread(line.mean["last"][0], line.spread["last"][0])
+        for line in report.lines
+        if line.cell.row == "base"
+    ]
+    assert f"AT ends at {ends[0]} and A-RRM at {ends[1]}." in README
+
+
 @pytest.mark.parametrize(
     ("name", "scale", "only"),
     [
