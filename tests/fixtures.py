@@ -88,6 +88,7 @@ def train_until_killed(run, samples, checkpoint, *, saves):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
+        patched.setattr(keeping, "CHECKPOINT_TIMES", 0)
         patched.setattr(Checkpoint, "save", save)
         with pytest.raises(Killed):
             train(run, samples, checkpoint=checkpoint)

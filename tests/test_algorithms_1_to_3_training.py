@@ -208,6 +208,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_it_used(
 ):
     """The warning names the file; the run still ends the same."""
     monkeypatch.setattr(state, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(state, "CHECKPOINT_TIMES", 0)
     checkpoint = Checkpoint(tmp_path / "run.checkpoint")
     epochs = iter([False, False, True])
     train(RRM, SAMPLES, checkpoint=checkpoint, stop=lambda: next(epochs))

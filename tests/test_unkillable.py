@@ -15,6 +15,7 @@ from experiments.data import load
 from experiments.method import DivergedError
 from experiments.problem import problem
 from experiments.spec import Run
+from experiments.state import State
 from experiments.step import Step
 from experiments.store import Checkpoint
 from experiments.train import train
@@ -81,6 +82,7 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
     The run says why it ended; what was saved before is there, and the end is the same.
     """
     monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(keeping, "CHECKPOINT_TIMES", 0)
     checkpoint = Checkpoint(tmp_path / "run.checkpoint")
     epochs = iter([False, True])
     train(RUN, SAMPLES, checkpoint=checkpoint, stop=lambda: next(epochs))
@@ -100,6 +102,7 @@ def test_a_full_disk_leaves_the_last_good_state(tmp_path, monkeypatch):
 def test_a_diverged_state_is_never_saved(tmp_path, monkeypatch):
     """Else the run would go on after its last batch, whose loss nobody looks at again."""
     monkeypatch.setattr(keeping, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(keeping, "CHECKPOINT_TIMES", 0)
     checkpoint, run = Checkpoint(tmp_path / "run.checkpoint"), replace(RUN, learning_rate=1e38)
     for _ in range(2):
         with pytest.raises(DivergedError, match=r"diverged in epoch 1: the loss is nan"):
@@ -150,3 +153,31 @@ def test_global_generators_start_from_the_seed():
         train(run, SAMPLES, stop=lambda: True)
         drawn.append(float(torch.rand(())))
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_saving_takes_at_most_a_tenth_of_the_time(monkeypatch):
+    """A second between saves, or ten times as long as the last one took."""
+    now = [0.0]
+
+    class Slow:
+        takes = 0.01
+
+        def load(self, *_):
+            return None
+
+        def save(self, _):
+            now[0] += self.takes
+
+    monkeypatch.setattr(keeping.time, "perf_counter", lambda: now[0])
+    slow = Slow()
+    state = State(RUN, "cpu", {}, slow, {})
+    now[0] += 0.9
+    assert not state.due()
+    now[0] += 0.1
+    assert state.due()
+    slow.takes = 3.0
+    state.save(1, 0)
+    now[0] += 29.9
+    assert not state.due()
+    now[0] += 0.2
+    assert state.due()
