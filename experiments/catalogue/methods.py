@@ -145,7 +145,7 @@ TABLES = (
         differences=(
             "WRN-28-10 there",
             "120 epochs there, with a learning rate of 0.05 that drops twice, here a constant 0.02",
-            "the weighting network is updated before every step there, and learns at 1e-3",
+            "the weighting network is updated before every step there",
             "how an accuracy's epoch is chosen is not said there; an AUC's is the best one",
             "of the flywheel nothing is published at this rate",
         ),
