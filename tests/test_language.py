@@ -29,6 +29,12 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "fine", "bad", "d
 PAPER = TABLES["table12"].cells("paper", "paper", 0)
 
 
+@pytest.fixture(autouse=True)
+def offline(monkeypatch):
+    """Nothing is asked of a hub."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
 @pytest.fixture
 def distilbert(tmp_path, monkeypatch):
     """RRM_DATA with a DistilBERT of ten tokens and one layer, and eighty short reviews a split."""
@@ -184,7 +190,6 @@ def test_without_weights_the_error_says_where_it_looked(tmp_path, monkeypatch):
     """No folder, and a hub that cannot be reached."""
     monkeypatch.setenv("RRM_DATA", str(tmp_path))
     monkeypatch.setattr(language, "NAME", "no-such-model")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(FileNotFoundError, match=r"is not available: no file .*no-such-model"):
         language.token_ids(["a film"])
 
