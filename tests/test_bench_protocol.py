@@ -229,6 +229,10 @@ def test_the_sklearn_suite_runs_and_prints(monkeypatch, capsys):
     assert told["met"] is True
     assert told["contamination"] == [0.4, 0.4]
     assert all(0 < share < 1 for share in estimating["contamination"])
+    program = outcome["programs"]["RRM"]
+    assert program["statements"] == 2
+    assert program["accuracy"] > 90
+    assert program["suspects"] > 300
     print_benchmark("sklearn", outcome, Console(width=200))
     assert "Digits, 40 % wrong labels, 2 seeds" in capsys.readouterr().out
 

@@ -215,8 +215,7 @@ def test_the_report_says_what_is_reached(store):
     assert methods_verdict(one) == [
         "18 cells have no result.",
         "All of 2 methods and kinds of noise end above plain training, or level with it.",
-        "RMNW-Net, uniform: AUC of wrong labels only 87.5 in the worst of 2 seeds "
-        "(asked for: 90).",
+        "RMNW-Net, uniform: AUC of wrong labels only 87.5 in the worst of 2 seeds (asked for: 90).",
         "LNL-flywheel, uniform: AUC of wrong labels only 87.5 in the worst of 2 seeds "
         "(asked for: 90).",
         "RRM adds, last epoch, in points: cross-entropy, uniform +5.0; RMNW-Net, uniform +5.0; "

@@ -160,6 +160,18 @@ def _sklearn(outcome: dict[str, Any]) -> Iterator[Target]:
                 f"{one['accuracy']:.1f} %",
                 f"{peer['way']}, {peer['accuracy']:.1f} %",
             )
+    ours, peer = (outcome["programs"].get(name) for name in ("RRM", "cleanlab"))
+    if peer is not None:
+        most = peer["statements"] - 1
+        what = "labels that are names: statements"
+        yield Target(
+            what,
+            ours["statements"],
+            "at most",
+            most,
+            f"{ours['statements']}",
+            f"cleanlab, {peer['statements']}",
+        )
 
 
 TARGETS: dict[str, Callable[[dict[str, Any]], Iterator[Target]]] = {

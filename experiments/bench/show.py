@@ -179,7 +179,12 @@ def _sklearn(outcome: dict[str, Any]) -> RenderableType:
         )
     if outcome["cleanlab"] is None:
         return Group(grid, "cleanlab is not installed here, so it is not compared with.")
-    return Group(grid, f"cleanlab {outcome['cleanlab']}")
+    lines = [
+        f"{name}, digits by name: {one['statements']} statements, accuracy {one['accuracy']:.1f}, "
+        f"{one['suspects']} labels suspected"
+        for name, one in outcome["programs"].items()
+    ]
+    return Group(grid, f"cleanlab {outcome['cleanlab']}", *lines)
 
 
 def _imdb(outcome: dict[str, Any]) -> RenderableType:
