@@ -155,8 +155,8 @@ PICTURES = (
         file="learnt_factors",
         title="What weighting networks learn of losses",
         caption="Factor by loss, a line a seed, beside RRM's step. With the robust loss (RMNW-Net)"
-        " large losses lose their factor, but in one seed of three it learns the opposite, as it"
-        " always does with cross-entropy and wrong labels (MNW-Net).",
+        " large losses lose their factor in every seed; with cross-entropy and wrong labels"
+        " (MNW-Net) it learns the opposite, and with true ones (MW-Net*) the one or the other.",
         draw=methods.draw_factors,
         results=METHODS,
     ),
@@ -165,7 +165,7 @@ PICTURES = (
         file="auc_over_epochs",
         title="How well each method tells wrong labels, over the epochs",
         caption="AUC, mean over seeds. A weighting network starts with whatever its random"
-        " initialisation says, and may turn round: RMNW-Net's 0.67 is two seeds that tell and one"
+        " initialisation says, and may turn round: MW-Net*'s 0.67 is two seeds that tell and one"
         " that tells the opposite. On flips losses alone (cross-entropy) say most in the middle,"
         " before wrong labels are learnt.",
         draw=methods.draw_auc,
