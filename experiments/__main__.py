@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.table import Table as Grid
+from threadpoolctl import threadpool_limits
 
 from experiments import report as reporting
 from experiments.bench.page import TARGETS, page
@@ -415,7 +416,9 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
         _known(name, list(SUITES), "benchmark")
     timed = [] if options.stored else options.suite or SUITES
     for name in timed:
-        with console.status(f"timing {name}") if console.is_terminal else nullcontext():
+        status = console.status(f"timing {name}") if console.is_terminal else nullcontext()
+        # Those of scikit-learn's libraries too.
+        with status, threadpool_limits(THREADS):
             outcome = SUITES[name]()
         print_benchmark(name, outcome, console)
         write_atomically(
