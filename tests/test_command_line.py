@@ -119,10 +119,10 @@ def test_a_failed_run_is_exit_code_1(smoke, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["run", "table9"], "unknown table 'table9'; known: table4, table5"),
+        (["run", "table9"], "unknown table 'table9'; known: table4, table7"),
         (["run", "table8", "--preset", "mine"], "unknown preset 'mine'; known: authors_program, p"),
         (["run", "table8", "--scale", "huge"], "unknown scale 'huge'; known: paper, smoke"),
-        (["report", "table9"], "unknown table 'table9'; known: table4, table5"),
+        (["report", "table9"], "unknown table 'table9'; known: table4, table7"),
         (["report", "table8", "--preset", "x"], "unknown preset 'x'; known: authors_program, pap"),
         (
             ["run", "table8", "--only", "loss=cce", "--set", "model=vit"],
