@@ -29,6 +29,10 @@ def token_ids(texts: list[str]) -> tuple[NDArray[np.float32], int]:
 
     Raises
     ------
+    FileNotFoundError
+        If DistilBERT is nowhere to be had, or damaged.
+    ModuleNotFoundError
+        If the optional packages are not installed.
     ValueError
         If the tokenizer does not belong to the network.
 

@@ -272,7 +272,34 @@ def test_a_suite_without_a_result_says_so(tmp_path):
     text = console.export_text()
     assert text.count("no result yet") == 1
     assert "at least 0.25" in text
-    assert text.count("not measured") == 2 + len(OF_RUNS)
+    assert text.count("not measured") == 2
+
+
+def test_what_whole_runs_are_to_take_stands_beside_training(tmp_path):
+    """Where that suite is asked for: an epoch on a GPU, and the three of runs."""
+    console = Console(width=200, record=True)
+    console.print(page(tmp_path, ["train"]))
+    assert console.export_text().count("not measured") == 1 + len(OF_RUNS) == 4
+
+
+def test_a_suite_runs_on_one_thread(tmp_path, monkeypatch):
+    """Those of BLAS and OpenMP too, however many there were."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    from experiments import __main__ as command
+
+    threads = []
+
+    def suite():
+        threads.extend(one["num_threads"] for one in threadpool_info())
+        return {}
+
+    monkeypatch.setitem(command.SUITES, "step", suite)
+    monkeypatch.setattr(command, "print_benchmark", lambda *_: None)
+    with threadpool_limits(2):
+        assert 2 in {one["num_threads"] for one in threadpool_info()}
+        assert command.main(["bench", "step", "--results", str(tmp_path)]) == 0
+    assert set(threads) == {1}
 
 
 def ran_on_a_gpu(suite):

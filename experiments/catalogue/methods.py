@@ -60,6 +60,7 @@ METHODS_CIFAR_BASE = replace(
     model="resnet8",
     augment="crop_and_flip",
     confidence_strength=3.0,
+    meta_learning_rate=META_LEARNING_RATE,
     iterations=8,
     epochs_per_iteration=3,
     train_samples=5000,
