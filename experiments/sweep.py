@@ -146,37 +146,31 @@ class _Team:
         self.stop = context.Event()
         self.epochs: Queue[tuple[Run, int]] = context.Queue()
         self.reached: dict[Run, int] = {}
-        # Children inherit the disposition: Ctrl-C in a terminal reaches them too, and theirs is
-        # to let the parent decide.
-        os.environ.update(HEADROOM)
-        with _interrupts_ignored():
-            self.pool = ProcessPoolExecutor(
-                min(jobs, len(outcome.unfinished)),
-                mp_context=context,
-                initializer=_start_worker,
-                initargs=(self.stop, self.epochs),
-            )
-            self.pending = {
-                self.pool.submit(_train_one, run, store, provenance, device): run
-                for run in outcome.unfinished
-            }
+        self.pool = ProcessPoolExecutor(
+            min(jobs, len(outcome.unfinished)),
+            mp_context=context,
+            initializer=_start_worker,
+            initargs=(self.stop, self.epochs),
+        )
+        self.tasks = {run: (run, store, provenance, device) for run in outcome.unfinished}
+        self.pending: dict[Future[bool], Run] = {}
 
     def work(self, deadline: float | None, advance: Callable[[int], None]) -> set[Run]:
         """Wait for the runs; return those in progress when a process was killed, if one was.
 
         If none was in progress, the processes cannot even start, and all runs are returned.
         """
-        broken = False
-        try:
-            while self.pending and not broken:
-                done, _ = wait(self.pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
-                self._advance(advance)
-                for future in done:
-                    broken |= self._collect(future)
-                if deadline is not None and time.monotonic() > deadline:
-                    self.stop.set()
-        finally:
-            with _interrupts_ignored():
+        with _interrupts_held() as held:
+            try:
+                broken = not self._start()
+                while self.pending and not broken and not held:
+                    done, _ = wait(self.pending, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
+                    self._advance(advance)
+                    for future in done:
+                        broken |= self._collect(future)
+                    if deadline is not None and time.monotonic() > deadline:
+                        self.stop.set()
+            finally:
                 self.stop.set()
                 self.pool.shutdown(wait=True, cancel_futures=True)
                 for future in list(self.pending):
@@ -184,6 +178,23 @@ class _Team:
                 self._advance(advance)
         unfinished = set(self.outcome.unfinished)
         return (unfinished & set(self.reached) or unfinished) if broken else set()
+
+    def _start(self) -> bool:
+        """Hand out the runs, which starts the processes; return whether none was killed yet.
+
+        Processes inherit a blocked Ctrl-C: in a terminal it reaches them too, and theirs is to let
+        the parent decide.
+        """
+        os.environ.update(HEADROOM)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for run, task in self.tasks.items():
+                self.pending[self.pool.submit(_train_one, *task)] = run
+        except BrokenProcessPool:
+            return False
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return True
 
     def _collect(self, future: Future[bool]) -> bool:
         """Enter one run's end into the outcome; return whether its process was killed."""
@@ -215,13 +226,16 @@ class _Team:
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Let Ctrl-C pass without effect, here and in processes started meanwhile."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _interrupts_held() -> Iterator[list[int]]:
+    """Yield a list that fills with Ctrl-C's as they come; they take effect, as one, at the end."""
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     try:
-        yield
+        yield held
     finally:
         signal.signal(signal.SIGINT, before)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _progress(console: Console) -> Progress:

@@ -135,6 +135,31 @@ def test_a_budget_stops_cleanly_and_the_same_call_goes_on(tmp_path):
         assert without_clock(store.load_result(run)) == directly(run)
 
 
+@pytest.mark.parametrize("moment", ["submit", "shutdown"])
+@pytest.mark.parametrize("in_a_thread", [False, True])
+def test_a_single_ctrl_c_is_never_lost(moment, in_a_thread, tmp_path, monkeypatch):
+    """Not even one that comes while processes are started or ended."""
+
+    def interrupt():
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.raise_signal(signal.SIGINT)
+
+    def interrupted(*args, **kwargs):
+        if in_a_thread:
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            thread.join()
+        else:
+            signal.raise_signal(signal.SIGINT)
+        return original(*args, **kwargs)
+
+    original = getattr(sweeping.ProcessPoolExecutor, moment)
+    monkeypatch.setattr(sweeping.ProcessPoolExecutor, moment, interrupted)
+    outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
+    assert outcome.interrupted
+    assert (outcome.unfinished if moment == "submit" else outcome.finished) == [SHORT]
+
+
 def test_a_killed_worker_costs_its_run_a_retry_and_the_others_nothing(tmp_path):
     """Its runs go on in new processes; every result is the loop's."""
     store = store_in(tmp_path)
