@@ -253,15 +253,43 @@ def test_without_numba_the_plain_operations_serve(monkeypatch):
     assert module._operations("cpu") is compiled
 
 
+@pytest.mark.parametrize("low", [-3, 3])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("family", ["untied", "levels", "equal", "outlier", "periodic", "sorted"])
-def test_selection_among_many(family, dtype, monkeypatch):
+def test_a_bracket_against_its_definition(dtype, low):
+    """How many keys are above it, all that are in it; also in the last, shorter block."""
+    n = 3 * compiled.BLOCK + 100
+    c = torch.randint(-8, 8, (n,), generator=torch.Generator().manual_seed(0)).to(dtype)
+    keys = plain.keys(order.bits(c)).numpy()
+    low, high = (order.key(x, dtype) for x in (low, low + 2))
+    inside = keys[(low <= keys) & (keys <= high)]
+
+    def bracket(room):
+        integers, to = compiled._view(order.bits(c))
+        ends = np.array([low, high], keys.dtype).view(f"u{keys.dtype.name}")
+        collected = np.empty(room, keys.dtype)
+        return (*compiled._bracket(integers, *to, ends, collected), collected)
+
+    above, found, collected = bracket(n)
+    assert (above, found) == ((keys > high).sum(), len(inside))
+    assert Counter(collected[:found].tolist()) == Counter(inside.tolist())
+    *_, too_many, _ = bracket(len(inside) - 1)
+    assert too_many > len(inside) - 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "family", ["untied", "signed", "levels", "equal", "outlier", "periodic", "sorted"]
+)
+@pytest.mark.parametrize("sample", [64, 2048])
+def test_selection_among_many(sample, family, dtype, monkeypatch):
     """Brackets that hold, that miss, that hold everything; short types tie a lot."""
-    monkeypatch.setattr(compiled, "SAMPLE", 64)
+    monkeypatch.setattr(compiled, "SAMPLE", sample)
     n = 3 * compiled.BLOCK + 5
     generator = torch.Generator().manual_seed(0)
     c = torch.empty(n).exponential_(generator=generator) ** 3
-    if family == "levels":
+    if family == "signed":
+        c -= 1
+    elif family == "levels":
         c = (c * 2).floor().clamp(max=9)
     elif family == "equal":
         c = torch.where(torch.arange(n) % 100 == 0, c, 1.0)

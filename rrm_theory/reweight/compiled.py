@@ -21,6 +21,9 @@ from rrm_theory.reweight import order
 from rrm_theory.reweight.parts import Cuts, as_sizes
 
 BLOCK = 8192
+# Where few of a block's keys are wanted, it is looked through by columns.
+ROWS = 8
+COLUMNS = BLOCK // ROWS
 # Losses that bracket the K-th largest.
 SAMPLE = 1 << 17
 
@@ -61,15 +64,15 @@ def kth_largest(bits: Tensor, k: int) -> int:
 
 def level(bits: Tensor, k: int) -> int | None:
     """Return the largest key of a loss below the K-th largest loss, None if there is none."""
-    selected, around = _select(bits, k)
+    selected, smaller = _select(bits, k)
     bound = order.smallest_equal(selected)
-    nothing = np.iinfo(around.dtype).min
-    below = int(np.where(around < bound, around, nothing).max(initial=nothing))
+    nothing = np.iinfo(smaller.dtype).min
+    below = int(smaller[smaller < bound].max(initial=nothing))
     return largest_below(bits, bound) if below == nothing else below
 
 
 def _select(bits: Tensor, k: int) -> tuple[int, NDArray[Any]]:
-    """Return the K-th largest key, and all keys of some interval around it, or none at all.
+    """Return the K-th largest key, and those next below it, some equal ones too, or none at all.
 
     A sample brackets it; one pass counts what is above the bracket and collects what is inside.
     Should the bracket miss it, or hold too much, histograms of its digits decide.
@@ -88,11 +91,13 @@ def _select(bits: Tensor, k: int) -> tuple[int, NDArray[Any]]:
         few, many = count(bits, int(low) - 1, int(low))
         if many < k <= n - few:
             return int(low), integers[:0]
-    inside, marks = np.empty(n // 8, integers.dtype), np.zeros(BLOCK, np.uint8)
-    above, found = map(int, _bracket(integers, *to, low, high, inside, marks))
+    inside = np.empty(n // 8, integers.dtype)
+    ends = np.array([low, high]).view(f"u{integers.dtype.name}")
+    above, found = map(int, _bracket(integers, *to, ends, inside))
     if found <= inside.size and above < k <= above + found:
         rank, around = found - (k - above), inside[:found]
-        return int(np.partition(around, rank)[rank]), around
+        around.partition(rank)
+        return int(around[rank]), around[:rank]
     lowest, highest = scan(bits)
     counted = partial(histogram, bits, lowest)
     return order.kth_largest(counted, lowest, highest, k), integers[:0]
@@ -145,6 +150,12 @@ def _loop(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @_loop
+def _key(bits, shift, flip):  # type: ignore[no-untyped-def]
+    integer = type(bits)
+    return integer(bits ^ integer(integer(bits >> shift) & flip))
+
+
+@_loop
 def _scan(bits, shift, flip):  # type: ignore[no-untyped-def]
     integer = bits.dtype.type
     lowest, highest = flip, integer(~flip)
@@ -161,7 +172,7 @@ def _scan(bits, shift, flip):  # type: ignore[no-untyped-def]
         if signed:
             low, high = flip, integer(~flip)
             for i in range(part.size):
-                k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
+                k = _key(part[i], shift, flip)
                 low = k if k < low else low
                 high = k if k > high else high
             signed = low < 0
@@ -172,13 +183,12 @@ def _scan(bits, shift, flip):  # type: ignore[no-untyped-def]
 
 @_loop
 def _count(bits, shift, flip, limit, cut):  # type: ignore[no-untyped-def]
-    integer = bits.dtype.type
     low, high = np.int64(0), np.int64(0)
     for start in range(0, bits.size, BLOCK):
         part = bits[start : min(bits.size, start + BLOCK)]
         few, many = np.int32(0), np.int32(0)
         for i in range(part.size):
-            k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
+            k = _key(part[i], shift, flip)
             few = np.int32(few + np.int32(k <= limit))
             many = np.int32(many + np.int32(k > cut))
         low, high = np.int64(low + few), np.int64(high + many)
@@ -188,14 +198,14 @@ def _count(bits, shift, flip, limit, cut):  # type: ignore[no-untyped-def]
 @_loop
 def _mark(bits, shift, flip, signed, capped, full, raised, kept, cut, parts, counts):  # type: ignore[no-untyped-def]
     # Both flags only spare work: LLVM makes a loop for each of their values.
-    integer, byte = bits.dtype.type, np.uint8
+    byte = np.uint8
     counts[:] = 0
     for start in range(0, bits.size, BLOCK):
         stop = min(bits.size, start + BLOCK)
         part, place = bits[start:stop], parts[start:stop]
         a, b, c, d = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
         for i in range(part.size):
-            k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip)) if signed else part[i]
+            k = _key(part[i], shift, flip) if signed else part[i]
             low, lower = byte(k <= raised), byte(k <= full) if capped else byte(0)
             high, higher = byte(k > kept), byte(k > cut) if capped else byte(k > kept)
             a, b = np.int32(a + np.int32(lower)), np.int32(b + np.int32(low))
@@ -222,47 +232,68 @@ def _blend(parts, shares, step, weights):  # type: ignore[no-untyped-def]
 
 @_loop
 def _keys(bits, shift, flip):  # type: ignore[no-untyped-def]
-    integer = bits.dtype.type
     keys = np.empty_like(bits)
     for i in range(bits.size):
-        keys[i] = integer(bits[i] ^ integer(integer(bits[i] >> shift) & flip))
+        keys[i] = _key(bits[i], shift, flip)
     return keys
 
 
 @_loop
-def _bracket(bits, shift, flip, low, high, inside, marks):  # type: ignore[no-untyped-def]
-    integer = bits.dtype.type
+def _bracket(bits, shift, flip, ends, inside):  # type: ignore[no-untyped-def]
+    integer, unsigned, byte = bits.dtype.type, ends.dtype.type, np.uint8
+    # A key is inside if it is in the span, counted from `low` modulo the range of its type.
+    low, span, high = ends[0], unsigned(ends[1] - ends[0]), integer(ends[1])
+    # Bits are their own keys unless they have a sign; then they too are below a `low` without.
+    signed = integer(low) < 0
     above, found = np.int64(0), np.int64(0)
-    # Marks are made for a block at a time and looked through eight at a time: few are set.
-    eights = marks.view(np.uint64)
-    for start in range(0, bits.size, BLOCK):
-        part = bits[start : min(bits.size, start + BLOCK)]
+    hit, places = np.empty(COLUMNS, np.uint8), np.empty(COLUMNS, np.int32)
+    whole = bits.size - bits.size % BLOCK
+    for start in range(0, whole, BLOCK):
+        part = bits[start : start + BLOCK]
         count = np.int32(0)
-        for i in range(part.size):
-            k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
+        for i in range(BLOCK):
+            k = _key(part[i], shift, flip) if signed else part[i]
             count = np.int32(count + np.int32(k > high))
-            marks[i] = np.uint8(np.uint8(k >= low) & np.uint8(k <= high))
-        marks[part.size :] = 0
         above = np.int64(above + count)
-        for e in range(eights.size):
-            if eights[e] == 0:
-                continue
-            if found + 8 > inside.size:
+        # Few keys are inside: columns that have one are found first, all in one go and without a
+        # branch, which would be guessed wrong too often.
+        for j in range(COLUMNS):
+            some = byte(0)
+            for r in range(ROWS):
+                i = j + r * COLUMNS
+                k = _key(part[i], shift, flip) if signed else part[i]
+                some = byte(some | byte(unsigned(unsigned(k) - low) <= span))
+            hit[j] = some
+        hits = np.int64(0)
+        for j in range(COLUMNS):
+            places[hits] = j
+            hits = np.int64(hits + hit[j])
+        if found + ROWS * hits > inside.size:
+            return above, np.int64(inside.size + 1)
+        for j in places[:hits]:
+            for r in range(ROWS):
+                i = j + r * COLUMNS
+                k = _key(part[i], shift, flip) if signed else part[i]
+                inside[found] = k
+                found = np.int64(found + np.int64(unsigned(unsigned(k) - low) <= span))
+    for i in range(whole, bits.size):
+        k = _key(bits[i], shift, flip)
+        above = np.int64(above + np.int64(k > high))
+        if unsigned(unsigned(k) - low) <= span:
+            if found == inside.size:
                 return above, np.int64(inside.size + 1)
-            # Written always, kept if marked: a branch here would be guessed wrong too often.
-            for i in range(8 * e, min(part.size, 8 * e + 8)):
-                inside[found] = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
-                found = np.int64(found + marks[i])
+            inside[found] = k
+            found = np.int64(found + 1)
     return above, found
 
 
 @_loop
 def _histogram(bits, shift, flip, numbers, first, counts):  # type: ignore[no-untyped-def]
-    integer, unsigned = bits.dtype.type, numbers.dtype.type
+    unsigned = numbers.dtype.type
     lowest, place, digit, prefix = numbers
     mask = unsigned(counts.size - 1)
     for i in range(bits.size):
-        k = integer(bits[i] ^ integer(integer(bits[i] >> shift) & flip))
+        k = _key(bits[i], shift, flip)
         rank = unsigned(unsigned(k) - lowest)
         if first or unsigned(rank >> unsigned(place + digit)) == prefix:
             counts[np.int64(unsigned(rank >> place) & mask)] += 1
@@ -277,7 +308,7 @@ def _largest_below(bits, shift, flip, bound):  # type: ignore[no-untyped-def]
         part = bits[start : min(bits.size, start + BLOCK)]
         high = smallest
         for i in range(part.size):
-            k = integer(part[i] ^ integer(integer(part[i] >> shift) & flip))
+            k = _key(part[i], shift, flip)
             k = k if k < bound else smallest
             high = k if k > high else high
         best = high if high > best else best
