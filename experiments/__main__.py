@@ -24,7 +24,7 @@ from threadpoolctl import threadpool_limits
 from experiments import report as reporting
 from experiments.bench.page import TARGETS, page
 from experiments.bench.show import print_benchmark
-from experiments.bench.suites import SUITES
+from experiments.bench.suites import SUITES, SUITES_OF_A_GPU
 from experiments.catalogue import TABLES, table
 from experiments.catalogue.cell import PRESETS, SCALES, Table
 from experiments.catalogue.own import DEMO_PLAIN, DEMO_RRM
@@ -409,11 +409,10 @@ def _selection(options: argparse.Namespace) -> reporting.Selection:
 def _bench(options: argparse.Namespace, console: Console) -> int:
     """Run benchmarks, print them and store their JSON; after all of them, a page of targets."""
     torch.set_num_threads(THREADS)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = options.results / "bench"
     prepare_folder(folder)
     for name in options.suite:
-        _known(name, list(SUITES), "benchmark")
+        _known(name, list(TARGETS if options.stored else SUITES), "benchmark")
     timed = [] if options.stored else options.suite or SUITES
     for name in timed:
         status = console.status(f"timing {name}") if console.is_terminal else nullcontext()
@@ -421,6 +420,7 @@ def _bench(options: argparse.Namespace, console: Console) -> int:
         with status, threadpool_limits(THREADS):
             outcome = SUITES[name]()
         print_benchmark(name, outcome, console)
+        device = "cuda" if name in SUITES_OF_A_GPU else "cpu"
         write_atomically(
             folder / f"{name}.json",
             one_line_per_key(outcome | {"environment": environment(device)}).encode(),

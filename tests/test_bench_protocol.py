@@ -9,7 +9,7 @@ from rich.console import Console
 from experiments.bench import protocol
 from experiments.bench.page import OF_RUNS, TARGETS, Target, on_a_gpu, page
 from experiments.bench.show import print_benchmark
-from experiments.bench.suites import SUITES
+from experiments.bench.suites import SUITES, SUITES_OF_A_GPU
 from experiments.store import RESULTS
 
 
@@ -202,14 +202,13 @@ def test_the_resnet_suite_runs_and_prints(monkeypatch, capsys):
     monkeypatch.setattr(resnet, "SIDES", {"cpu": 64, "cuda": 64})
     monkeypatch.setattr(resnet, "ROUNDS", 2)
     outcome = SUITES["resnet"]()
-    if outcome["device"] == "cpu":
-        # By hand: multiplications of a forward pass on one image, twice for additions, three times
-        # for the backward pass, but for the images' own gradient.
-        convolutions = [(3, 16, 1024, 9), (16, 16, 1024, 9), (16, 16, 1024, 9), (16, 32, 256, 9),
-                        (32, 32, 256, 9), (16, 32, 256, 1), (32, 64, 64, 9), (64, 64, 64, 9),
-                        (32, 64, 64, 1), (64, 10, 1, 1)]  # fmt: skip
-        products = [a * b * places * taps for a, b, places, taps in convolutions]
-        assert outcome["operations_of_a_step"] == 128 * 2 * (3 * sum(products) - products[0])
+    # By hand: multiplications of a forward pass on one image, twice for additions, three times
+    # for the backward pass, but for the images' own gradient.
+    convolutions = [(3, 16, 1024, 9), (16, 16, 1024, 9), (16, 16, 1024, 9), (16, 32, 256, 9),
+                    (32, 32, 256, 9), (16, 32, 256, 1), (32, 64, 64, 9), (64, 64, 64, 9),
+                    (32, 64, 64, 1), (64, 10, 1, 1)]  # fmt: skip
+    products = [a * b * places * taps for a, b, places, taps in convolutions]
+    assert outcome["operations_of_a_step"] == 128 * 2 * (3 * sum(products) - products[0])
     print_benchmark("resnet", outcome, Console(width=200))
     assert "of a matrix product's" in capsys.readouterr().out
 
@@ -253,11 +252,12 @@ def test_the_page_shows_every_target_of_what_is_committed(capsys, monkeypatch):
     ]
     assert len(found) > 20
     assert printed.count("│ yes") == sum(one.met for one in found)
-    assert printed.count("│ no ") == sum(not one.met for one in found)
-    assert set(SUITES) <= set(TARGETS)
-    waiting = [one for name in TARGETS if not ran_on_a_gpu(name) for one in on_a_gpu(name)]
-    assert len(waiting) >= 9
-    assert printed.count("│ not measured │") == len(waiting) + len(OF_RUNS)
+    assert printed.count("│ no  │") == sum(not one.met for one in found)
+    assert set(SUITES) | set(SUITES_OF_A_GPU) <= set(TARGETS)
+    waiting = [one for name, path in stored.items() if not path.exists() for one in on_a_gpu(name)]
+    assert sum(len(on_a_gpu(name)) for name in SUITES_OF_A_GPU) == 9
+    nothing = [name for name, path in stored.items() if not path.exists() and not on_a_gpu(name)]
+    assert printed.count("│ not measured │") == len(waiting) + len(nothing) + len(OF_RUNS)
     partition = next(line for line in printed.splitlines() if "than np.partition" in line)
     seconds = json.loads(stored["reweight"].read_text())["large"][2]["timings"]
     ours, peer = (one["seconds"] for one in seconds[1:3])
@@ -268,7 +268,7 @@ def test_the_page_shows_every_target_of_what_is_committed(capsys, monkeypatch):
 def test_a_suite_without_a_result_says_so(tmp_path):
     """Once, or with what it is to reach on a GPU; nothing of a file is shown."""
     console = Console(width=200, record=True)
-    console.print(page(tmp_path, ["theory", "resnet"]))
+    console.print(page(tmp_path, ["theory", "resnet_gpu"]))
     text = console.export_text()
     assert text.count("no result yet") == 1
     assert "at least 0.25" in text
@@ -278,7 +278,7 @@ def test_a_suite_without_a_result_says_so(tmp_path):
 def test_what_whole_runs_are_to_take_stands_beside_training(tmp_path):
     """Where that suite is asked for: an epoch on a GPU, and the three of runs."""
     console = Console(width=200, record=True)
-    console.print(page(tmp_path, ["train"]))
+    console.print(page(tmp_path, ["train_gpu"]))
     assert console.export_text().count("not measured") == 1 + len(OF_RUNS) == 4
 
 
@@ -300,12 +300,6 @@ def test_a_suite_runs_on_one_thread(tmp_path, monkeypatch):
         assert 2 in {one["num_threads"] for one in threadpool_info()}
         assert command.main(["bench", "step", "--results", str(tmp_path)]) == 0
     assert set(threads) == {1}
-
-
-def ran_on_a_gpu(suite):
-    """Whether the stored result of a suite is from a GPU."""
-    path = RESULTS / "bench" / f"{suite}.json"
-    return path.exists() and json.loads(path.read_text()).get("device") != "cpu"
 
 
 def test_a_target_is_met_at_its_bound():

@@ -31,9 +31,8 @@ SCALES = {"cpu": "cpu", "cuda": "paper"}
 LEAST_SHARE = 0.25
 
 
-def resnet() -> dict[str, Any]:
+def resnet(device: str) -> dict[str, Any]:
     """Time a step of Table 4's training, and a matrix product of the same type."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     cells = TABLES["table4"].cells("paper", SCALES[device], 0)
     run = next(cell.run for cell in cells if not cell.rrm)
     step, index = _step(run, device)

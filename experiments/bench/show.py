@@ -222,11 +222,13 @@ def _yes(met: bool) -> str:
 _SHOW = {
     "imdb": _imdb,
     "resnet": _resnet,
+    "resnet_gpu": _resnet,
     "reweight": _reweight,
     "reweight_gpu": lambda outcome: _against_targets(outcome["large"]),
     "sklearn": _sklearn,
     "step": _peers,
     "table8": _table8,
     "train": _train,
+    "train_gpu": _train,
     "theory": _theory,
 }

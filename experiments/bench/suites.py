@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -93,15 +94,20 @@ def step() -> dict[str, Any]:
 
 
 SUITES: dict[str, Callable[[], dict[str, Any]]] = {
-    "resnet": resnet,
+    "resnet": partial(resnet, "cpu"),
     "reweight": reweight,
     "sklearn": estimator,
     "step": step,
     "table8": table8,
     "theory": theory,
-    "train": training,
+    "train": partial(training, "cpu"),
+}
+SUITES_OF_A_GPU: dict[str, Callable[[], dict[str, Any]]] = {
+    "resnet_gpu": partial(resnet, "cuda"),
+    "reweight_gpu": reweight_gpu,
+    "train_gpu": partial(training, "cuda"),
 }
 if torch.cuda.is_available():
-    SUITES["reweight_gpu"] = reweight_gpu
+    SUITES |= SUITES_OF_A_GPU
 if in_folder(FILE) is not None:
     SUITES["imdb"] = reviews

@@ -44,9 +44,8 @@ CHECKED_STEPS = 10
 LARGEST_DIFFERENCE = 1e-10
 
 
-def training() -> dict[str, Any]:
+def training(device: str) -> dict[str, Any]:
     """Time an epoch of both loops, and check that they do the same."""
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     cells = TABLES["table5"].cells("authors_program", "reduced", 0)
     run = next(cell.run for cell in cells if cell.noise_rate == 0.2 and not cell.rrm)
     samples = _samples(device)
