@@ -10,6 +10,7 @@ and *selected_attacked* by the noisy ones on images attacked as in training.
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from rrm_theory._provenance import provenance
 THREADS = 1
 SELECTIONS = ("last", "selected", "oracle")
 VERSIONED = ("numpy", "scikit-learn", "torch")
+# Those of language models, which need not be there.
+VERSIONED_IF_THERE = ("peft", "transformers")
 
 
 def accuracies(log: Log, problem: Problem) -> dict[str, float]:
@@ -111,5 +114,6 @@ def environment(device: str = "cpu") -> dict[str, Any]:
 
     Without git the last two are null.
     """
-    made_by = {**provenance(VERSIONED), "threads": THREADS}
+    there = [name for name in VERSIONED_IF_THERE if find_spec(name) is not None]
+    made_by = {**provenance([*VERSIONED, *there]), "threads": THREADS}
     return made_by if device == "cpu" else made_by | {"device": torch.cuda.get_device_name()}

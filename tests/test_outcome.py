@@ -96,6 +96,14 @@ def test_the_environment_is_recorded():
     assert record["commit"]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_versions_of_what_need_not_be_there(there, monkeypatch):
+    """Those of a language model's libraries, where they are installed."""
+    monkeypatch.setattr(outcome, "find_spec", lambda _: object() if there else None)
+    monkeypatch.setattr(outcome, "provenance", lambda names: dict.fromkeys(names, "1.0"))
+    assert ({"peft", "transformers"} <= set(environment())) == there
+
+
 def test_outside_a_checkout_the_commit_is_unknown(monkeypatch):
     """Then nothing is claimed about it."""
 
