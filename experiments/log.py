@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -44,13 +45,15 @@ class Log:
 
 
 class Clock:
-    """Adds the time since the last lap to the named activity."""
+    """Adds the time since the last lap to the named activity, what a GPU has queued included."""
 
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self.seconds, self.last = seconds, time.perf_counter()
+    def __init__(self, seconds: dict[str, float], device: str) -> None:
+        self.seconds, self.device, self.last = seconds, device, time.perf_counter()
 
     def lap(self, activity: str) -> None:
         """Book the time since the last lap."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
         now = time.perf_counter()
         self.seconds[activity] = self.seconds.get(activity, 0.0) + now - self.last
         self.last = now

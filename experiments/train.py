@@ -80,7 +80,7 @@ def train(
     log = state.log
 
     for epoch in range(state.epoch, run.epochs):
-        clock = Clock(log.seconds)
+        clock = Clock(log.seconds, device)
         if rw is not None:
             step.weight.copy_(rw.scaled_weights)
         order = _batches(state.draw_order(n).to(device), run.batch_size)

@@ -4,7 +4,10 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
+
+DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 # Multiples of 1/8 of a small range: equal losses, and losses exactly at the cut, do occur.
 eighths = st.integers(-64, 64).map(lambda k: k / 8)
@@ -88,3 +91,18 @@ def displacements(draw, q):
     mass = draw(st.lists(st.integers(0, 9), min_size=len(q), max_size=len(q)))
     mass[draw(st.integers(0, len(q) - 1))] += 1
     return [Fraction(k, sum(mass)) - x for k, x in zip(mass, q, strict=True)]
+
+
+@st.composite
+def float_losses(draw, *, most=40):
+    """Losses of any float type: ties, signed zeros, subnormals, huge ones, +inf, never all +inf."""
+    dtype = draw(st.sampled_from(DTYPES))
+    info = torch.finfo(dtype)
+    special = [0.0, -0.0, info.tiny, -info.tiny, info.smallest_normal / 2, math.inf, info.max / 4]
+    if dtype == torch.float64:
+        special[-1] = 2.0**960
+    number = st.integers(-8, 8).map(lambda k: k / 8) | st.sampled_from(special)
+    values = draw(st.lists(number, min_size=1, max_size=most))
+    if all(value == math.inf for value in values):
+        values[0] = 0.0
+    return torch.tensor(values, dtype=dtype)

@@ -8,13 +8,14 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import (
+    DTYPES,
     contaminations,
+    float_losses,
     gammas,
     losses,
     losses_next_to_the_cut,
     losses_with_infinities,
 )
-from test_reweight_operations import float_losses
 
 from rrm_theory import capped_relax, contamination_gamma, trimmed_risk
 from rrm_theory.reweight import Reweighter, ReweightOutcome, plain
@@ -23,7 +24,6 @@ from rrm_theory.reweight.parts import Part
 
 caps = st.sampled_from([Fraction(1), Fraction(5, 4), Fraction(4, 3), Fraction(2), Fraction(9)])
 budgets = st.integers(0, 15).map(lambda k: k / 16) | st.fractions(0, Fraction(31, 32))
-DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 
 
 def assert_same(rw, update, solution, c):

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from experiments import outcome
+from experiments.log import Clock, Log
 from experiments.outcome import accuracies, attacked_accuracies, environment
 from experiments.problem import Fold, Problem
-from experiments.train import Log
 
 
 def problem_with(*sizes):
@@ -84,6 +84,19 @@ def test_under_attack_every_rule_selects_by_unattacked_validation():
         "selected_attacked": [40.0, 30.0],
         "oracle": [60.0, 90.0],
     }
+
+
+def test_what_a_gpu_has_queued_is_booked_where_it_was_queued(monkeypatch):
+    """The clock waits for it; on a CPU there is nothing to wait for."""
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: waited.append(True))
+    for device, times in (("cpu", 0), ("cuda", 2)):
+        seconds = {}
+        clock = Clock(seconds, device)
+        clock.lap("train")
+        clock.lap("reweighting")
+        assert len(waited) == times
+        assert list(seconds) == ["train", "reweighting"]
 
 
 def test_the_environment_is_recorded():

@@ -14,7 +14,7 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from test_reweight_operations import float_losses
+from strategies import float_losses
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rrm_theory.reweight import Reweighter, Reweighting, ReweightOutcome

@@ -11,28 +11,13 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from oracles import exact_level
+from strategies import DTYPES, float_losses
 
 from rrm_theory.reweight import Reweighter, compiled, order, plain
 from rrm_theory.reweight import reweighter as module
 from rrm_theory.reweight.parts import Cuts, Part
 
-DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 BACKENDS = (plain, compiled)
-
-
-@st.composite
-def float_losses(draw, *, most=40):
-    """Losses of any float type: ties, signed zeros, subnormals, huge ones, +inf, never all +inf."""
-    dtype = draw(st.sampled_from(DTYPES))
-    info = torch.finfo(dtype)
-    special = [0.0, -0.0, info.tiny, -info.tiny, info.smallest_normal / 2, math.inf, info.max / 4]
-    if dtype == torch.float64:
-        special[-1] = 2.0**960
-    number = st.integers(-8, 8).map(lambda k: k / 8) | st.sampled_from(special)
-    values = draw(st.lists(number, min_size=1, max_size=most))
-    if all(value == math.inf for value in values):
-        values[0] = 0.0
-    return torch.tensor(values, dtype=dtype)
 
 
 def floats(losses):
