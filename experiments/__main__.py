@@ -33,6 +33,7 @@ from experiments.outcome import THREADS, environment
 from experiments.report_attacked import (
     attacked_report,
     attacked_sections,
+    attacked_summary,
     attacked_verdict,
     missing,
 )
@@ -369,7 +370,8 @@ def _attacked(
         if one.missing:
             sentences.append(missing(one))
         sentences += attacked_verdict(one)
-    return [one.as_json() for one in reports], attacked_sections(reports), sentences
+    tables = [*attacked_sections(reports), *attacked_summary(reports)]
+    return [one.as_json() for one in reports], tables, sentences
 
 
 def _weights(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Line:
     spread: dict[str, float] | None  # sample standard deviation; None for one seed
     seconds: float
     reweighting_seconds: float
+    reweighting_losses_seconds: float
     detection: dict[str, list[float | None]]  # of `trajectory.detection`, a value a seed of RRM
     method_auc: list[float]  # what a method's own `cleanness` finds in the end, a value a seed
 
@@ -148,6 +150,7 @@ class Report:
                     "disagrees": line.disagrees,
                     "seconds": line.seconds,
                     "reweighting_seconds": line.reweighting_seconds,
+                    "reweighting_losses_seconds": line.reweighting_losses_seconds,
                     "detection": line.detection,
                     "method_auc": line.method_auc,
                 }
@@ -236,8 +239,9 @@ def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
             {rule: float(value.std(ddof=1)) for rule, value in values.items()} if several else None
         ),
         seconds=float(np.mean([sum(one["seconds"].values()) for one in results])),
-        reweighting_seconds=float(
-            np.mean([one["seconds"].get("reweighting", 0.0) for one in results])
+        reweighting_seconds=fmean(one["seconds"].get("reweighting", 0.0) for one in results),
+        reweighting_losses_seconds=fmean(
+            one["seconds"].get("reweighting losses", 0.0) for one in results
         ),
         detection={name: [one[name] for one in found] for name in MEASURES if found},
         method_auc=[one["cleanness_auc"][-1] for one in results if one.get("cleanness_auc")],
@@ -304,7 +308,7 @@ def verdict(reports: Sequence[Report]) -> list[str]:
     present = [one for one in reports if one.lines]
     sentences = [
         f"{one.preset}: {one.agreeing} of {one.compared} cells within {TOLERANCE:.0f} points of "
-        f"the published number, mean difference {one.mean_absolute_difference:.1f} points."
+        f"the published number, mean absolute difference {one.mean_absolute_difference:.1f} points."
         for one in present
         if one.compared and one.scale == "paper"
     ]
@@ -364,9 +368,17 @@ def cost(reports: Sequence[Report]) -> list[str]:
                 f"{name} took {min(seconds):.0f} to {max(seconds):.0f} s a cell "
                 f"(median {np.median(seconds):.0f})"
             )
-    shares = [line.reweighting_seconds / line.seconds for line in lines if line.cell.rrm]
-    if shares:
-        parts.append(f"re-weighting itself at most {100 * max(shares):.2f} % of a run")
+    weighing = [
+        (line.reweighting_seconds / line.seconds, line.reweighting_losses_seconds / line.seconds)
+        for line in lines
+        if line.cell.rrm
+    ]
+    if weighing:
+        itself, losses = (100 * max(shares) for shares in zip(*weighing, strict=True))
+        parts.append(
+            f"re-weighting itself at most {itself:.2f} % of a run, and computing the losses for it "
+            f"{losses:.1f} %"
+        )
     return ["; ".join(parts) + "."] if parts else []
 
 

@@ -6,7 +6,7 @@ it does not say, so both are put into words, by rules that are printed with thei
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,9 +20,11 @@ from experiments.store import Store
 RULES = ("last", "selected", "selected_clean", "selected_attacked", "oracle")
 # What the text's "validation set accuracy" can mean, where validation is as noisy as training.
 SELECTED = {
-    "selected": "noisy validation",
-    "selected_attacked": "noisy validation attacked as in training",
+    "selected": "by noisy validation",
+    "selected_attacked": "by noisy validation, attacked",
 }
+# Without RRM and with it.
+METHODS = ("AT", "A-RRM")
 # Points of accuracy. An accuracy so far below the one without label noise is a collapse.
 COLLAPSE = 20.0
 
@@ -136,7 +138,7 @@ def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> Line:
 
 def method(line: Line) -> str:
     """Return the method's name."""
-    return "A-RRM" if line.cell.rrm else "AT"
+    return METHODS[line.cell.rrm]
 
 
 def attacked_rows(report: AttackedReport) -> list[tuple[str, ...]]:
@@ -177,52 +179,85 @@ def missing(report: AttackedReport) -> str:
     return f"{report.missing} cells of {report.preset}, {report.scale} have no result."
 
 
+def attacked_summary(reports: Sequence[AttackedReport]) -> list[Section]:
+    """Return, per preset, what the claims are about: accuracy by noise rate, what was pruned.
+
+    Only of tables that are published.
+    """
+    return [
+        Section(
+            title=f"Preset `{one.preset}`, scale `{one.scale}`, by share of wrong labels "
+            f"(! collapsed: at eps 0, {COLLAPSE:.0f} points below the row's own 0 %)",
+            header=("", "", "eps", *(f"{100 * rate:.0f} %" for rate in _rates(one))),
+            body=[*_accuracies(one), *_in_the_end(one)],
+        )
+        for one in reports
+        if one.lines and one.lines[0].cell.published
+    ]
+
+
+def _rates(report: AttackedReport) -> list[float]:
+    """Return the noise rates that have results."""
+    return sorted({line.cell.noise_rate for line in report.lines})
+
+
+def _accuracies(report: AttackedReport) -> list[tuple[str, ...]]:
+    """Return published accuracies and ours by selection, under no attack and the largest."""
+    rows: list[tuple[str, ...]] = []
+    for place in (0, -1):
+        for rule, name in ({"published": "published"} | SELECTED).items():
+            for rrm in (False, True):
+                lines = [line for line in report.lines if line.cell.rrm == rrm]
+                numbers = {
+                    line.cell.noise_rate: line.cell.published[place]
+                    if rule == "published"
+                    else line.mean[rule][place]
+                    for line in lines
+                }
+                digits = "g" if rule == "published" else ".1f"
+                least = numbers.get(0.0, 0.0) - COLLAPSE if place == 0 else 0.0
+                cells = [
+                    f"{numbers[rate]:{digits}}{' !' if numbers[rate] < least else ''}"
+                    if rate in numbers
+                    else "-"
+                    for rate in _rates(report)
+                ]
+                rows.append((METHODS[rrm], name, f"{TEST_EPS[place]:g}", *cells))
+    return rows
+
+
+def _in_the_end(report: AttackedReport) -> list[tuple[str, ...]]:
+    """Return what is pruned in the end, and how many seeds a cell has."""
+    lines = {(line.cell.rrm, line.cell.noise_rate): line for line in report.lines}
+
+    def row(rrm: bool, what: str, value: Callable[[Line], float | None]) -> tuple[str, ...]:
+        values = [value(lines[rrm, x]) if (rrm, x) in lines else None for x in _rates(report)]
+        return METHODS[rrm], what, "", *("-" if x is None else f"{x:.0f}" for x in values)
+
+    return [
+        row(True, "wrong labels pruned, %", lambda line: line.pruned),
+        row(True, "right labels pruned, %", lambda line: line.pruned_clean),
+        row(False, "seeds", lambda line: line.seeds),
+        row(True, "seeds", lambda line: line.seeds),
+    ]
+
+
 def attacked_verdict(report: AttackedReport) -> list[str]:
-    """Return, in words and by printed rules, which claims about the table hold in our runs."""
+    """Return, in words, what PGD leaves in the end, and what is pruned where no summary says so."""
     if not report.lines:
         return []
-    sentences = []
-    if report.lines[0].cell.published:
-        for rule, name in SELECTED.items():
-            chosen = {line.place[1:]: line.mean[rule] for line in report.lines}
-            sentences.append(f"{report.preset}, {report.scale}, selected by {name}.")
-            for rrm, who in ((False, "AT"), (True, "A-RRM")):
-                sentences.append(f"{who} without an attack (eps 0): {_collapse(chosen, rrm=rrm)}")
-            for place in (0, -1):
-                eps = f"{TEST_EPS[place]:g}"
-                sentences.append(f"A-RRM less AT at eps {eps}: {_differences(chosen, place=place)}")
-    sentences += [_separation(line, named=not line.cell.published) for line in report.lines]
-    return sentences
-
-
-def _collapse(chosen: dict[tuple[float, bool], list[float]], *, rrm: bool) -> str:
-    """Return accuracy at eps 0 by noise rate, and where it has collapsed."""
-    rates = sorted(rate for rate, kind in chosen if kind == rrm)
-    if 0.0 not in rates:
-        return "no run without label noise to compare with."
-    clean = chosen[0.0, rrm][0]
-    parts = [f"{100 * rate:.0f} %: {chosen[rate, rrm][0]:.1f}" for rate in rates]
-    fallen = [f"{100 * rate:.0f} %" for rate in rates if chosen[rate, rrm][0] < clean - COLLAPSE]
-    where = f"at {', '.join(fallen)}" if fallen else "nowhere"
-    return (
-        f"{', '.join(parts)}; a collapse, {COLLAPSE:.0f} points below its own accuracy at 0 %, "
-        f"{where}."
-    )
-
-
-def _differences(chosen: dict[tuple[float, bool], list[float]], *, place: int) -> str:
-    """Return A-RRM's accuracy less AT's by noise rate, at one size of the attack."""
-    rates = sorted(rate for rate, rrm in chosen if rrm and (rate, False) in chosen)
-    parts = [
-        f"{100 * rate:.0f} %: {chosen[rate, True][place] - chosen[rate, False][place]:+.1f}"
-        for rate in rates
+    if not report.lines[0].cell.published:
+        return [_separation(line) for line in report.lines]
+    most = max(line.pgd for line in report.lines)
+    caught, runs = (sum(getattr(x, name) for x in report.lines) for name in ("overfitted", "seeds"))
+    return [
+        f"{report.preset}, {report.scale}: PGD of the training size leaves at most {most:.0f} % "
+        f"right in the end; {caught} of {runs} runs are overfitted to FGSM."
     ]
-    return (", ".join(parts) or "no pair of runs") + " points."
 
 
-def _separation(line: Line, *, named: bool) -> str:
+def _separation(line: Line) -> str:
     """Return what the weights had separated in the end, and what PGD leaves."""
-    name = f"{method(line)}, {line.cell.row}" if named else method(line)
     parts = []
     if line.pruned is not None:
         parts.append(
@@ -233,4 +268,5 @@ def _separation(line: Line, *, named: bool) -> str:
         f"PGD of the training size leaves {line.pgd:.0f} % "
         f"({line.overfitted} of {line.seeds} runs overfitted to FGSM)"
     )
-    return f"{name} at {100 * line.cell.noise_rate:.0f} %: {'; '.join(parts)}."
+    where = f"{method(line)}, {line.cell.row} at {100 * line.cell.noise_rate:.0f} %"
+    return f"{where}: {'; '.join(parts)}."

@@ -22,6 +22,7 @@ from experiments.report import (
     noise,
 )
 from experiments.store import Store
+from rrm_theory.reweight.reweighting import ReweightOutcome
 
 MEBIBYTE = 2**20
 # What a method that finds wrong labels and an estimate of the noise have to reach.
@@ -39,7 +40,8 @@ class MethodLine:
 
     ``auc`` is of what the method says of labels in the end, ``best_auc`` at its best epoch, which
     nobody can choose in practice, ``weights_auc`` of RRM's weights in the end; ``matrix_error`` is
-    the largest |T^ - T|, T the noise's expectation. Empty where there is none.
+    the largest |T^ - T|, T the noise's expectation. Empty where there is none. ``reweightings`` is
+    how often RRM's weights were asked for, ``without_level`` how often C' gave them no level.
     """
 
     cell: Cell
@@ -51,14 +53,16 @@ class MethodLine:
     matrix_error: list[float]
     seconds: list[float]
     peak_mebibytes: list[float]
+    reweightings: list[int]
+    without_level: list[int]
 
-    def last_beside(self, other: MethodLine) -> tuple[float, float] | None:
-        """Return both lines' mean last accuracy over the seeds that both have, if there are any."""
+    def beside(self, other: MethodLine, rule: str = "last") -> tuple[float, float] | None:
+        """Return both lines' mean accuracy over the seeds that both have, if there are any."""
         common = sorted(set(self.seeds) & set(other.seeds))
         if not common:
             return None
         mine, theirs = (
-            fmean(one.accuracy["last"][one.seeds.index(seed)] for seed in common)
+            fmean(one.accuracy[rule][one.seeds.index(seed)] for seed in common)
             for one in (self, other)
         )
         return mine, theirs
@@ -108,6 +112,8 @@ class MethodsReport:
                     "matrix_error": line.matrix_error,
                     "seconds": line.seconds,
                     "peak_mebibytes": line.peak_mebibytes,
+                    "reweightings": line.reweightings,
+                    "without_level": line.without_level,
                 }
                 for line in self.lines
             ],
@@ -147,6 +153,11 @@ def _line(cell: Cell, results: Sequence[dict[str, Any]]) -> MethodLine:
         matrix_error=[matrix_error(cell, one) for one in results if "matrix" in one["method"]],
         seconds=[sum(one["seconds"].values()) for one in results],
         peak_mebibytes=[peak / MEBIBYTE for peak in peaks if peak is not None],
+        reweightings=[len(one["reweightings"]) for one in results],
+        without_level=[
+            sum(entry["outcome"] == ReweightOutcome.NO_LEVEL.name for entry in one["reweightings"])
+            for one in results
+        ],
     )
 
 
@@ -219,6 +230,7 @@ def methods_verdict(report: MethodsReport) -> list[str]:
         *_finding(report),
         *_matrices(report),
         *_wrapped(report),
+        *_without_level(report),
         *differences(report.table, [line.cell for line in report.lines]),
     ]
 
@@ -228,7 +240,7 @@ def _against_plain(report: MethodsReport) -> list[str]:
     pairs = []
     for line in report.lines:
         plain = report.plain(line)
-        beside = None if plain in (None, line) or line.cell.rrm else line.last_beside(plain)
+        beside = None if plain in (None, line) or line.cell.rrm else line.beside(plain)
         if beside is not None:
             pairs.append((line.cell.row, *beside))
     if not pairs:
@@ -256,7 +268,7 @@ def _finding(report: MethodsReport) -> list[str]:
                 reached = f"only {100 * least:.1f} in the worst of"
             sentences.append(
                 f"{line.cell.row}: AUC of wrong labels {reached} {_seeds(line)} "
-                f"(asked for: {100 * GOOD_AUC:.0f})."
+                f"(aim: {100 * GOOD_AUC:.0f})."
             )
     return sentences
 
@@ -265,23 +277,39 @@ def _matrices(report: MethodsReport) -> list[str]:
     """Return how far estimates of the noise are off where something is asked of them."""
     return [
         f"{line.cell.row}: T is off by at most "
-        f"{max(line.matrix_error):.3f} in {_seeds(line)} (asked for: {GOOD_MATRIX})."
+        f"{max(line.matrix_error):.3f} in {_seeds(line)} (aim: {GOOD_MATRIX})."
         for line in report.lines
         if line.matrix_error and not line.cell.rrm and line.cell.run.noise == MATRIX_NOISE
     ]
 
 
 def _wrapped(report: MethodsReport) -> list[str]:
-    """Return what RRM adds to each method, last epoch, in points, on the seeds that both have."""
+    """Return what RRM adds to each method on the seeds that both have, by selection."""
     alone = {line.cell.row: line for line in report.lines if not line.cell.rrm}
-    gains = [
-        f"{line.cell.row} {beside[0] - beside[1]:+.1f}"
+    sentences = []
+    for rule, epoch in (("last", "last epoch"), ("selected", "selected epoch")):
+        gains = [
+            f"{line.cell.row} {beside[0] - beside[1]:+.1f}"
+            for line in report.lines
+            if line.cell.rrm
+            and line.cell.row in alone
+            and (beside := line.beside(alone[line.cell.row], rule)) is not None
+        ]
+        if gains:
+            sentences.append(f"RRM adds, {epoch}, in points: {'; '.join(gains)}.")
+    return sentences
+
+
+def _without_level(report: MethodsReport) -> list[str]:
+    """Return where RRM left its weights as they were: too many losses tie at the smallest."""
+    often = [
+        f"{line.cell.row} {sum(line.without_level)} of {sum(line.reweightings)} times"
         for line in report.lines
-        if line.cell.rrm
-        and line.cell.row in alone
-        and (beside := line.last_beside(alone[line.cell.row])) is not None
+        if sum(line.without_level)
     ]
-    return [f"RRM adds, last epoch, in points: {'; '.join(gains)}."] if gains else []
+    if not often:
+        return []
+    return [f"RRM found no level, and left its weights as they were: {'; '.join(often)}."]
 
 
 def _seeds(line: MethodLine) -> str:

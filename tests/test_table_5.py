@@ -12,7 +12,12 @@ from experiments.catalogue import TABLES
 from experiments.catalogue.adversarial import ABLATION, ADVERSARIAL_NOISE
 from experiments.catalogue.cell import PRESETS
 from experiments.report import Selection
-from experiments.report_attacked import attacked_report, attacked_rows, attacked_verdict
+from experiments.report_attacked import (
+    attacked_report,
+    attacked_rows,
+    attacked_summary,
+    attacked_verdict,
+)
 from experiments.report_weights import weights_reports, weights_rows, weights_verdict
 from experiments.spec import TEST_EPS
 from experiments.store import Store
@@ -177,17 +182,40 @@ def test_the_grid_has_published_and_five_selections(store):
     )
 
 
-def test_the_verdict_names_collapse_rescue_separation_and_overfitting(store):
-    """In words, by rules that it prints."""
+def test_the_summary_marks_a_collapse_and_says_what_is_pruned(store):
+    """Published and ours, by noise rate; AT at 20 % is more than 20 points below AT at 0 %."""
     report = attacked_report(TABLE_5, store, preset="paper", scale="reduced")
-    text = "\n".join(attacked_verdict(report))
-    rule = "a collapse, 20 points below its own accuracy at 0 %,"
-    assert f"AT without an attack (eps 0): 0 %: 97.0, 20 %: 40.0; {rule} at 20 %." in text
-    assert f"A-RRM without an attack (eps 0): 0 %: 96.0, 20 %: 90.0; {rule} nowhere." in text
-    assert "A-RRM less AT at eps 0: 0 %: -1.0, 20 %: +50.0 points." in text
-    assert "A-RRM less AT at eps 1: 0 %: +0.0, 20 %: +0.0 points." in text
-    assert "A-RRM at 20 %: 95 % of the wrong and 5 % of the right labels pruned" in text
-    assert "PGD of the training size leaves 10 % (2 of 2 runs overfitted to FGSM)" in text
+    (summary,) = attacked_summary([report])
+    assert summary.header == ("", "", "eps", "0 %", "20 %")
+    assert summary.body == [
+        ("AT", "published", "0", "97", "58 !"),
+        ("A-RRM", "published", "0", "96", "96"),
+        ("AT", "by noisy validation", "0", "97.0", "40.0 !"),
+        ("A-RRM", "by noisy validation", "0", "96.0", "90.0"),
+        ("AT", "by noisy validation, attacked", "0", "97.0", "40.0 !"),
+        ("A-RRM", "by noisy validation, attacked", "0", "96.0", "90.0"),
+        ("AT", "published", "1", "86", "88"),
+        ("A-RRM", "published", "1", "83", "83"),
+        *[
+            (name, how, "1", "50.0", "50.0")
+            for how in ("by noisy validation", "by noisy validation, attacked")
+            for name in ("AT", "A-RRM")
+        ],
+        ("A-RRM", "wrong labels pruned, %", "", "-", "95"),
+        ("A-RRM", "right labels pruned, %", "", "4", "5"),
+        ("AT", "seeds", "", "2", "2"),
+        ("A-RRM", "seeds", "", "2", "2"),
+    ]
+    assert attacked_summary([]) == []
+
+
+def test_the_verdict_names_overfitting(store):
+    """The most that PGD leaves in a cell, and all runs."""
+    report = attacked_report(TABLE_5, store, preset="paper", scale="reduced")
+    assert attacked_verdict(report) == [
+        "paper, reduced: PGD of the training size leaves at most 10 % right in the end; 8 of 8 "
+        "runs are overfitted to FGSM."
+    ]
 
 
 def test_without_results_there_is_nothing_to_say(tmp_path):

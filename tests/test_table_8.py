@@ -71,7 +71,9 @@ def fake_result(run, last):
     return {
         "key": run.key,
         "accuracy": {"last": last, "selected": last - 1, "oracle": last + 1},
-        "seconds": {"train": 30.0, "reweighting": 0.3} if run.reweights else {"train": 20.0},
+        "seconds": {"train": 30.0, "reweighting": 0.3, "reweighting losses": 1.2}
+        if run.reweights
+        else {"train": 20.0},
     }
 
 
@@ -104,8 +106,9 @@ def test_the_report_compares_the_last_epoch_and_marks_differences(store):
     )  # fmt: skip
     assert "1 of 2 cells within 5 points" in reporting.verdict([report])[0]
     assert reporting.cost([report]) == [
-        "Plain runs took 20 to 20 s a cell (median 20); RRM runs took 30 to 30 s a cell "
-        "(median 30); re-weighting itself at most 0.99 % of a run."
+        "Plain runs took 20 to 20 s a cell (median 20); RRM runs took 32 to 32 s a cell "
+        "(median 32); re-weighting itself at most 0.95 % of a run, and computing the losses for it "
+        "3.8 %."
     ]
     assert reporting.cost([]) == []
 
