@@ -51,13 +51,15 @@ from experiments.store import (
 from experiments.sweep import Sweep, sweep
 from rrm_theory._files import UnwritableError, prepare_folder, write_atomically
 
+PIPED_WIDTH = 160
 FAILED, USAGE, OUT_OF_BUDGET, INTERRUPTED = 1, 2, 3, 130
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    console = Console()
+    # A table that is piped keeps its lines whole.
+    console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
     parser = _parser()
     options = parser.parse_args(arguments)
     options.command_line = sys.argv[1:] if arguments is None else list(arguments)

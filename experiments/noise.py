@@ -197,7 +197,7 @@ def resampled(
 
     Notes
     -----
-    Source: WACV paper (RMNW-Net), Section 2: "uniform" noise, under which a label survives with
+    Source: RMNW-Net paper, Section 2: "uniform" noise, under which a label survives with
     probability ``1 - C + C / K``. The samples are drawn without replacement. Cost O(N).
 
     Examples
@@ -220,7 +220,7 @@ def resampled(
 def class_map(n_classes: int, targets: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """Return a kernel that moves every class to ``targets`` random other ones, equally likely.
 
-    Source: WACV paper (RMNW-Net), Section 2: "flip" noise with one target, "flip2" with two. The
+    Source: RMNW-Net paper, Section 2: "flip" noise with one target, "flip2" with two. The
     map is drawn once, so that all samples of a run share it.
 
     Examples

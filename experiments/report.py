@@ -1,8 +1,8 @@
 """Ours beside the published numbers: mean and spread over seeds, under three selection rules.
 
-The published number is compared with our last epoch, which is what a table without a validation
-set can mean. A cell that differs by more than TOLERANCE points is marked at the paper's scale; at
-a smaller one what RRM gains is compared, not the accuracy.
+The published number is compared with our last epoch, which is what a table without a validation set
+can mean, or by the rule of the table's cells. A cell that differs by more than TOLERANCE points is
+marked at the paper's scale; at a smaller one what RRM gains is compared, not the accuracy.
 """
 
 from __future__ import annotations

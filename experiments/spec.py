@@ -67,7 +67,7 @@ class Run:
     dataset: str  # one of DATASETS, or the path of an npz file
     model: str  # one of MODELS, or "package.module:name" of what returns a network when called
     loss: LossName
-    noise_rate: float  # C, fraction of training labels replaced by another class, in [0, 1)
+    noise_rate: float  # C, fraction of training labels drawn by the noise, in [0, 1)
     seed: int
 
     # Re-weighting; neither penalty nor contamination is plain training.

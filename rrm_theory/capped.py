@@ -397,9 +397,10 @@ def trimmed_risk(
 ) -> TrimmedRisk:
     r"""Return ``min { sum p_i c_i : TV(p, q) <= budget } = max_gamma (R_gamma(c) - gamma budget)``.
 
-    The largest losses lose exactly ``budget`` of mass, the last of them in part, ties or not. It
-    goes to the smallest loss, or, with a cap, fills the smallest losses one after the other: with
-    ``cap = 1 / (1 - budget)`` the value is the mean of the smallest ``(1 - budget) N`` losses.
+    The largest losses lose exactly ``budget`` of mass, the last of them in part, ties or not; all
+    that lies above the smallest loss if that is less. It goes to the smallest loss, or, with a cap,
+    fills the smallest losses one after the other: with ``cap = 1 / (1 - budget)`` the value is the
+    mean of the smallest ``(1 - budget) N`` losses.
 
     Parameters
     ----------

@@ -310,8 +310,7 @@ def contamination_gamma(losses: ArrayLike, contamination: float | Fraction) -> C
     Raises
     ------
     ValueError
-        If ``losses`` is empty, NaN or -inf anywhere or +inf everywhere, or ``contamination`` is
-        not in [0, 1).
+        If ``contamination`` is not in [0, 1); for the losses as :func:`relaxed_risk`.
 
     Notes
     -----

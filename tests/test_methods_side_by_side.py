@@ -1,4 +1,4 @@
-"""WACV and LNL-flywheel papers, beside RRM: tables of methods, what they report and compare."""
+"""RMNW-Net and LNL-flywheel papers, beside RRM: tables of methods, what they report and compare."""
 
 import json
 from dataclasses import replace
@@ -157,7 +157,7 @@ def test_methods_differ_in_nothing_else(name, scale):
 
 
 def test_published_numbers_stand_beside_their_methods_alone():
-    """WACV paper, Tables 1 and 3, 40 % uniform noise; nothing is published of the others."""
+    """RMNW-Net paper, Tables 1 and 3, 40 % uniform noise; nothing is published of the others."""
     cells = TABLES["methods_cifar10"].cells("paper", "reduced", 0)
     published = {cell.row: cell.published for cell in cells if cell.published}
     assert published == {

@@ -1,4 +1,4 @@
-"""ICLR paper, Section 4.2, Table 9: floor(C N) wrong labels; WACV paper, Section 2: its kinds."""
+"""ICLR paper, Section 4.2, Table 9: floor(C N) wrong labels; RMNW-Net paper, Section 2."""
 
 import numpy as np
 import pytest

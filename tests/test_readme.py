@@ -122,8 +122,13 @@ def test_every_module_is_in_the_tree():
             assert f" {name} " in tree or f"/{path.name} " in tree, path
 
 
-def test_the_pictures_are_there():
-    """Every image the README shows."""
+def test_every_link_leads_somewhere():
+    """To a file that is there, or to a heading by the name that GitHub gives it."""
+    titles = re.findall(r"^#+ (.*)$", README, flags=re.MULTILINE)
+    headings = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
     for part in README.split("](")[1:]:
         target = part.split(")")[0]
-        assert (ROOT / target).is_file(), target
+        if target.startswith("#"):
+            assert target[1:] in headings, target
+        elif not target.startswith("https://"):
+            assert (ROOT / target).is_file(), target

@@ -1,4 +1,4 @@
-"""WACV paper, Section 3, Theorem 1, in the running code: MW-Net*, MNW-Net, RMNW-Net."""
+"""RMNW-Net paper, Section 3, Theorem 1, in the running code: MW-Net*, MNW-Net, RMNW-Net."""
 
 from dataclasses import replace
 

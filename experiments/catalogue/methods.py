@@ -39,7 +39,7 @@ METHODS_SCALES: dict[str, dict[str, Any]] = {
     "reduced": {"train_samples": 14_000, "test_samples": 2000},
     "smoke": SMOKE | {"train_samples": 600, "test_samples": 200, "meta_samples": 100, "warm_up": 1},
 }
-# WACV paper, Section 4.
+# RMNW-Net paper, Section 4.
 META_LEARNING_RATE = 1e-3
 METHODS_ROWS: dict[str, dict[str, Any]] = {
     "cross-entropy": {"method": "small_loss"},
@@ -78,8 +78,8 @@ METHODS_CIFAR_SCALES: dict[str, dict[str, Any]] = {
     "cpu": {"warm_up": 6},
     "smoke": METHODS_SCALES["smoke"],
 }
-# WACV paper, Tables 1 and 3: 40 % uniform noise, mean accuracy of five runs in percent, and the AUC
-# of wrong labels at its best epoch.
+# RMNW-Net paper, Tables 1 and 3: 40 % uniform noise, mean accuracy of five runs in percent, and the
+# AUC of wrong labels at its best epoch.
 METHODS_CIFAR: dict[str, tuple[float, ...]] = {
     "cross-entropy": (68.07,),
     "MW-Net*": (90.35, 97.14),
@@ -125,7 +125,7 @@ TABLES = (
     Table(
         name="methods",
         title="Methods side by side on MNIST, test accuracy (%), alone and wrapped by RRM",
-        source="ours; WACV paper (RMNW-Net), LNL-flywheel paper",
+        source="ours; RMNW-Net paper, LNL-flywheel paper",
         scales=("reduced", "smoke"),
         presets=("paper",),
         cells=_methods(METHODS_BASE, METHODS_SCALES, {}),
@@ -136,7 +136,7 @@ TABLES = (
     Table(
         name="methods_cifar10",
         title="Methods side by side on CIFAR-10, test accuracy (%), alone and wrapped by RRM",
-        source="ours; WACV paper (RMNW-Net), Tables 1 and 3",
+        source="ours; RMNW-Net paper, Tables 1 and 3",
         scales=("reduced", "cpu", "smoke"),
         presets=("paper",),
         cells=_methods(METHODS_CIFAR_BASE, METHODS_CIFAR_SCALES, METHODS_CIFAR),

@@ -29,7 +29,7 @@ from experiments.spec import Run
 
 HIDDEN = 100
 BATCH = 100
-# WACV paper, Section 4; Adam as in Shu et al. 2019, since plain steps of 1e-3 hardly move.
+# RMNW-Net paper, Section 4; Adam as in Shu et al. 2019, since plain steps of 1e-3 hardly move.
 WEIGHT_DECAY = 5e-4
 
 MetaLoss = Callable[[Tensor, Tensor], Tensor]
@@ -64,7 +64,7 @@ class MetaWeight(Method):
 
     Notes
     -----
-    Source: WACV paper, Section 3, Eqs. (2) to (4). The trial step is plain SGD, whatever the
+    Source: RMNW-Net paper, Section 3, Eqs. (2) to (4). The trial step is plain SGD, whatever the
     optimiser. In it batch norms use the batch, as in training, and running averages stay as they
     are: only real steps move them. Cost: about three more passes over a batch, and one over the
     held-out batch.
