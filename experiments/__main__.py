@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -51,15 +52,16 @@ from experiments.store import (
 from experiments.sweep import Sweep, sweep
 from rrm_theory._files import UnwritableError, prepare_folder, write_atomically
 
-PIPED_WIDTH = 160
+PIPED_WIDTH = 200
 FAILED, USAGE, OUT_OF_BUDGET, INTERRUPTED = 1, 2, 3, 130
 SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    # A table that is piped keeps its lines whole.
-    console = Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+    # Rich takes a pipe for 80 columns, which is too narrow for most tables.
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console() if known else Console(width=PIPED_WIDTH)
     parser = _parser()
     options = parser.parse_args(arguments)
     options.command_line = sys.argv[1:] if arguments is None else list(arguments)

@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
 from queue import Empty
@@ -152,7 +153,7 @@ class _Team:
             initializer=_start_worker,
             initargs=(self.stop, self.epochs),
         )
-        self.tasks = {run: (run, store, provenance, device) for run in outcome.unfinished}
+        self.work_on = partial(_train_one, store=store, provenance=provenance, device=device)
         self.pending: dict[Future[bool], Run] = {}
 
     def work(self, deadline: float | None, advance: Callable[[int], None]) -> set[Run]:
@@ -188,8 +189,8 @@ class _Team:
         os.environ.update(HEADROOM)
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
-            for run, task in self.tasks.items():
-                self.pending[self.pool.submit(_train_one, *task)] = run
+            for run in self.outcome.unfinished:
+                self.pending[self.pool.submit(self.work_on, run)] = run
         except BrokenProcessPool:
             return False
         finally:
@@ -229,13 +230,17 @@ class _Team:
 def _interrupts_held() -> Iterator[list[int]]:
     """Yield a list that fills with Ctrl-C's as they come; they take effect, as one, at the end."""
     held: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):  # ignored, as in the background of a script
+        yield held
+        return
+    signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     try:
         yield held
     finally:
         signal.signal(signal.SIGINT, before)
-        if held:
-            signal.raise_signal(signal.SIGINT)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _progress(console: Console) -> Progress:

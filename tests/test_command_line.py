@@ -80,6 +80,18 @@ def test_set_changes_a_setting_and_keeps_the_results_apart(smoke, capsys):
     assert json.loads(capsys.readouterr().out)[0]["cells"] == []
 
 
+@pytest.mark.parametrize(("columns", "whole"), [(None, True), ("60", False)])
+def test_a_piped_table_is_wider_than_80_columns(columns, whole, monkeypatch, capsys):
+    """Unless COLUMNS says how wide it may be."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert main(["bench", "--stored"]) == 0
+    printed = capsys.readouterr().out
+    assert ("One re-weighting, N = 50,000: milliseconds" in printed) == whole
+    assert (max(map(len, printed.splitlines()[:-1])) <= 60) != whole
+
+
 @pytest.mark.parametrize("times", [1, 3])
 def test_ctrl_c_keeps_what_is_finished_and_says_how_to_go_on(smoke, tmp_path, times):
     """Exit code 130, also for the impatient; every result on disk is whole; no traceback."""

@@ -238,12 +238,16 @@ def test_without_numba_the_plain_operations_serve(monkeypatch):
     assert module._operations("cpu") is compiled
 
 
-@pytest.mark.parametrize("low", [-3, 3])
+@pytest.mark.parametrize("low", [-3, -1, 3, 6])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_bracket_against_its_definition(dtype, low):
     """How many keys are above it, all that are in it; also in the last, shorter block."""
     n = 3 * compiled.BLOCK + 100
     c = torch.randint(-8, 8, (n,), generator=torch.Generator().manual_seed(0)).to(dtype)
+    c = torch.where((c == 0) & (torch.arange(n) % 2 == 0), -0.0, c)
+    c[::50] = math.inf
+    if low == 6:  # all that is inside is in the last block
+        c[:-100].clamp_(max=5)
     keys = plain.keys(order.bits(c)).numpy()
     low, high = (order.key(x, dtype) for x in (low, low + 2))
     inside = keys[(low <= keys) & (keys <= high)]

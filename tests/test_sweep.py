@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,6 +159,55 @@ def test_a_single_ctrl_c_is_never_lost(moment, in_a_thread, tmp_path, monkeypatc
     outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
     assert outcome.interrupted
     assert (outcome.unfinished if moment == "submit" else outcome.finished) == [SHORT]
+
+
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path, monkeypatch):
+    """As a shell's background jobs have it: the sweep goes on, in the same processes."""
+    calls = []
+
+    def interrupted(*args, **kwargs):
+        calls.append(1)
+        signal.raise_signal(signal.SIGINT)
+        return original(*args, **kwargs)
+
+    original = sweeping.ProcessPoolExecutor.submit
+    monkeypatch.setattr(sweeping.ProcessPoolExecutor, "submit", interrupted)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (outcome.interrupted, outcome.finished, len(calls)) == (False, [SHORT], 1)
+
+
+def test_a_ctrl_c_does_not_hide_an_error(tmp_path, monkeypatch):
+    """What fails meanwhile is raised as it is."""
+
+    def failing(*_):
+        signal.raise_signal(signal.SIGINT)
+        return 1 / 0
+
+    monkeypatch.setattr(sweeping.ProcessPoolExecutor, "submit", failing)
+    with pytest.raises(ZeroDivisionError):
+        sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
+
+
+def test_a_process_killed_while_runs_are_handed_out_costs_a_retry(tmp_path, monkeypatch):
+    """The pool refuses the second run; new processes finish both."""
+    calls = []
+
+    def refusing(self, *args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise BrokenProcessPool
+        return original(self, *args)
+
+    original = sweeping.ProcessPoolExecutor.submit
+    monkeypatch.setattr(sweeping.ProcessPoolExecutor, "submit", refusing)
+    runs = [SHORT, replace(SHORT, seed=1)]
+    outcome = sweep(runs, store_in(tmp_path), jobs=1, console=QUIET)
+    assert set(outcome.finished) == set(runs)
+    assert not outcome.failed
 
 
 def test_a_killed_worker_costs_its_run_a_retry_and_the_others_nothing(tmp_path):

@@ -190,6 +190,8 @@ def test_the_summary_marks_a_collapse_and_says_what_is_pruned(store):
     assert summary.body == [
         ("AT", "published", "0", "97", "58 !"),
         ("A-RRM", "published", "0", "96", "96"),
+        ("AT", "last epoch", "0", "92.0", "35.0 !"),
+        ("A-RRM", "last epoch", "0", "91.0", "85.0"),
         ("AT", "by noisy validation", "0", "97.0", "40.0 !"),
         ("A-RRM", "by noisy validation", "0", "96.0", "90.0"),
         ("AT", "by noisy validation, attacked", "0", "97.0", "40.0 !"),
@@ -197,8 +199,12 @@ def test_the_summary_marks_a_collapse_and_says_what_is_pruned(store):
         ("AT", "published", "1", "86", "88"),
         ("A-RRM", "published", "1", "83", "83"),
         *[
-            (name, how, "1", "50.0", "50.0")
-            for how in ("by noisy validation", "by noisy validation, attacked")
+            (name, how, "1", number, number)
+            for how, number in (
+                ("last epoch", "45.0"),
+                ("by noisy validation", "50.0"),
+                ("by noisy validation, attacked", "50.0"),
+            )
             for name in ("AT", "A-RRM")
         ],
         ("A-RRM", "wrong labels pruned, %", "", "-", "95"),
@@ -206,14 +212,25 @@ def test_the_summary_marks_a_collapse_and_says_what_is_pruned(store):
         ("AT", "seeds", "", "2", "2"),
         ("A-RRM", "seeds", "", "2", "2"),
     ]
+    assert summary.title.endswith("more than 20 points below the row's own 0 %)")
     assert attacked_summary([]) == []
+
+
+def test_without_a_run_at_0_percent_no_collapse_is_claimed(store):
+    """Nothing is marked, and the title does not say how it would be."""
+    noisy = Selection(keep=lambda run: run.noise_rate == 0.2)
+    report = attacked_report(TABLE_5, store, preset="paper", scale="reduced", selection=noisy)
+    (summary,) = attacked_summary([report])
+    assert summary.header[3:] == ("20 %",)
+    assert summary.title.endswith("by share of wrong labels")
+    assert not any("!" in cell for row in summary.body for cell in row)
 
 
 def test_the_verdict_names_overfitting(store):
     """The most that PGD leaves in a cell, and all runs."""
     report = attacked_report(TABLE_5, store, preset="paper", scale="reduced")
     assert attacked_verdict(report) == [
-        "paper, reduced: PGD of the training size leaves at most 10 % right in the end; 8 of 8 "
+        "paper, reduced: PGD of the training size leaves at most 10.0 % right in the end; 8 of 8 "
         "runs are overfitted to FGSM."
     ]
 

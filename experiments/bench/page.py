@@ -53,7 +53,8 @@ def page(folder: Path, suites: Sequence[str]) -> RenderableType:
         for one in TARGETS[name](json.loads(path.read_text())) if path.exists() else ():
             met, target = "yes" if one.met else "no", f"{one.relation} {one.target:g}"
             grid.add_row(name, met, f"{one.found:.3g}", target, one.what, one.ours, one.peer)
-        for what, target in () if path.exists() else on_a_gpu(name) or [("no result yet", "-")]:
+        absent = [] if path.exists() else on_a_gpu(name) or [("no result yet", "-")]
+        for what, target in absent:
             grid.add_row(name, "-", "not measured", target, what, "-", "-")
         for what, target in OF_RUNS if name == "train_gpu" else ():
             grid.add_row("table5", "-", "not measured", target, what, "-", "-")
