@@ -73,6 +73,7 @@ def test_the_ablation_s_base_is_in_the_words_of_the_report():
         ("table4", "cpu", ["noise_rate=0.2"]),
         ("cifar10n", "cpu", ["dataset=cifar10n_worse"]),
         ("methods", "reduced", []),
+        ("methods_cifar10", "cpu", []),
     ],
 )
 def test_a_block_is_what_the_report_prints(name, scale, only, capsys):
