@@ -122,7 +122,11 @@ def sweep(
         with _progress(console) as progress:
             task = progress.add_task("epochs", total=sum(run.epochs for run in wanted))
             progress.advance(task, sum(run.epochs for run in outcome.present))
-            while outcome.unfinished and (deadline is None or time.monotonic() < deadline):
+            while (
+                outcome.unfinished
+                and not outcome.interrupted
+                and (deadline is None or time.monotonic() < deadline)
+            ):
                 team = _Team(outcome, store, provenance, jobs, device)
                 suspects = team.work(deadline, lambda epochs: progress.advance(task, epochs))
                 # One of these took its process down; twice, and it is that run's fault.
@@ -177,6 +181,7 @@ class _Team:
                 for future in list(self.pending):
                     self._collect(future)
                 self._advance(advance)
+        self.outcome.interrupted = bool(held)
         unfinished = set(self.outcome.unfinished)
         return (unfinished & set(self.reached) or unfinished) if broken else set()
 
@@ -228,7 +233,7 @@ class _Team:
 
 @contextmanager
 def _interrupts_held() -> Iterator[list[int]]:
-    """Yield a list that fills with Ctrl-C's as they come; they take effect, as one, at the end."""
+    """Yield a list that fills with Ctrl-C's as they come, in place of what they would do."""
     held: list[int] = []
     before = signal.getsignal(signal.SIGINT)
     if not callable(before):  # ignored, as in the background of a script
@@ -239,8 +244,6 @@ def _interrupts_held() -> Iterator[list[int]]:
         yield held
     finally:
         signal.signal(signal.SIGINT, before)
-    if held:
-        signal.raise_signal(signal.SIGINT)
 
 
 def _progress(console: Console) -> Progress:

@@ -161,6 +161,23 @@ def test_a_single_ctrl_c_is_never_lost(moment, in_a_thread, tmp_path, monkeypatc
     assert (outcome.unfinished if moment == "submit" else outcome.finished) == [SHORT]
 
 
+def test_a_ctrl_c_ends_the_sweep_whatever_else_handles_it(tmp_path, monkeypatch):
+    """Also where a library's handler, which need not raise, was there before."""
+
+    def interrupted(*args, **kwargs):
+        signal.raise_signal(signal.SIGINT)
+        return original(*args, **kwargs)
+
+    original = sweeping.ProcessPoolExecutor.submit
+    monkeypatch.setattr(sweeping.ProcessPoolExecutor, "submit", interrupted)
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (outcome.interrupted, outcome.unfinished) == (True, [SHORT])
+
+
 def test_an_ignored_ctrl_c_stays_ignored(tmp_path, monkeypatch):
     """As a shell's background jobs have it: the sweep goes on, in the same processes."""
     calls = []
