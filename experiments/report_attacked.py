@@ -1,7 +1,7 @@
-"""Accuracy under attack: a grid of noise rates and sizes, ours beside published, and in words.
+"""Accuracy under attack: a grid of noise rates and sizes, ours beside published, and summed up.
 
 The text reports the accuracy at which validation peaks; whether the validation images were attacked
-it does not say, so both are put into words, by rules that are printed with their answers.
+it does not say, so both are summed up beside the last epoch, by a rule that is printed with them.
 """
 
 from __future__ import annotations
@@ -214,27 +214,31 @@ def _rates(report: AttackedReport) -> list[float]:
 
 def _accuracies(report: AttackedReport) -> list[tuple[str, ...]]:
     """Return published accuracies and ours by selection, under no attack and the largest."""
-    rows: list[tuple[str, ...]] = []
-    for place in (0, -1):
-        for rule, name in SUMMED_UP.items():
-            for rrm in (False, True):
-                lines = [line for line in report.lines if line.cell.rrm == rrm]
-                numbers = {
-                    line.cell.noise_rate: line.cell.published[place]
-                    if rule == "published"
-                    else line.mean[rule][place]
-                    for line in lines
-                }
-                digits = "g" if rule == "published" else ".1f"
-                least = numbers.get(0.0, 0.0) - COLLAPSE if place == 0 else 0.0
-                cells = [
-                    f"{numbers[rate]:{digits}}{' !' if numbers[rate] < least else ''}"
-                    if rate in numbers
-                    else "-"
-                    for rate in _rates(report)
-                ]
-                rows.append((METHODS[rrm], name, f"{TEST_EPS[place]:g}", *cells))
-    return rows
+    return [
+        (METHODS[rrm], name, f"{TEST_EPS[place]:g}", *_accuracy(report, rule, place, rrm=rrm))
+        for place in (0, -1)
+        for rule, name in SUMMED_UP.items()
+        for rrm in (False, True)
+    ]
+
+
+def _accuracy(report: AttackedReport, rule: str, place: int, *, rrm: bool) -> list[str]:
+    """Return one method's accuracy by noise rate, a collapse marked where there is no attack."""
+    numbers = {
+        line.cell.noise_rate: (line.cell.published if rule == "published" else line.mean[rule])[
+            place
+        ]
+        for line in report.lines
+        if line.cell.rrm == rrm
+    }
+    least = numbers.get(0.0, 0.0) - COLLAPSE if place == 0 else 0.0
+    digits = "g" if rule == "published" else ".1f"
+    return [
+        f"{numbers[rate]:{digits}}{' !' if numbers[rate] < least else ''}"
+        if rate in numbers
+        else "-"
+        for rate in _rates(report)
+    ]
 
 
 def _in_the_end(report: AttackedReport) -> list[tuple[str, ...]]:

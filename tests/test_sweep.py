@@ -136,64 +136,68 @@ def test_a_budget_stops_cleanly_and_the_same_call_goes_on(tmp_path):
         assert without_clock(store.load_result(run)) == directly(run)
 
 
-@pytest.mark.parametrize("moment", ["submit", "shutdown"])
-@pytest.mark.parametrize("in_a_thread", [False, True])
-def test_a_single_ctrl_c_is_never_lost(moment, in_a_thread, tmp_path, monkeypatch):
-    """Not even one that comes while processes are started or ended."""
+def interrupt_here():
+    """Send a Ctrl-C to this thread."""
+    signal.raise_signal(signal.SIGINT)
+
+
+def interrupt_in_a_thread():
+    """Send a Ctrl-C to a thread that does not block it."""
 
     def interrupt():
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        signal.raise_signal(signal.SIGINT)
+        interrupt_here()
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    thread.join()
+
+
+def interrupted_at(moment, monkeypatch, interrupt=interrupt_here):
+    """Let a Ctrl-C come whenever the pool is asked for that; return the list of its calls."""
+    original = getattr(sweeping.ProcessPoolExecutor, moment)
+    calls = []
 
     def interrupted(*args, **kwargs):
-        if in_a_thread:
-            thread = threading.Thread(target=interrupt)
-            thread.start()
-            thread.join()
-        else:
-            signal.raise_signal(signal.SIGINT)
+        calls.append(args)
+        interrupt()
         return original(*args, **kwargs)
 
-    original = getattr(sweeping.ProcessPoolExecutor, moment)
     monkeypatch.setattr(sweeping.ProcessPoolExecutor, moment, interrupted)
+    return calls
+
+
+@pytest.mark.parametrize("moment", ["submit", "shutdown"])
+@pytest.mark.parametrize("interrupt", [interrupt_here, interrupt_in_a_thread])
+def test_a_single_ctrl_c_is_never_lost(moment, interrupt, tmp_path, monkeypatch):
+    """Not even one that comes while processes are started or ended."""
+    interrupted_at(moment, monkeypatch, interrupt)
     outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
     assert outcome.interrupted
     assert (outcome.unfinished if moment == "submit" else outcome.finished) == [SHORT]
 
 
-def test_a_ctrl_c_ends_the_sweep_whatever_else_handles_it(tmp_path, monkeypatch):
+@pytest.fixture
+def handled_by():
+    """Set what handles a Ctrl-C, and put back what did."""
+    before = signal.getsignal(signal.SIGINT)
+    yield lambda handler: signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_ctrl_c_ends_the_sweep_whatever_else_handles_it(tmp_path, monkeypatch, handled_by):
     """Also where a library's handler, which need not raise, was there before."""
-
-    def interrupted(*args, **kwargs):
-        signal.raise_signal(signal.SIGINT)
-        return original(*args, **kwargs)
-
-    original = sweeping.ProcessPoolExecutor.submit
-    monkeypatch.setattr(sweeping.ProcessPoolExecutor, "submit", interrupted)
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    handled_by(lambda *_: None)
+    interrupted_at("submit", monkeypatch)
+    outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
     assert (outcome.interrupted, outcome.unfinished) == (True, [SHORT])
 
 
-def test_an_ignored_ctrl_c_stays_ignored(tmp_path, monkeypatch):
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path, monkeypatch, handled_by):
     """As a shell's background jobs have it: the sweep goes on, in the same processes."""
-    calls = []
-
-    def interrupted(*args, **kwargs):
-        calls.append(1)
-        signal.raise_signal(signal.SIGINT)
-        return original(*args, **kwargs)
-
-    original = sweeping.ProcessPoolExecutor.submit
-    monkeypatch.setattr(sweeping.ProcessPoolExecutor, "submit", interrupted)
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    handled_by(signal.SIG_IGN)
+    calls = interrupted_at("submit", monkeypatch)
+    outcome = sweep([SHORT], store_in(tmp_path), jobs=1, console=QUIET)
     assert (outcome.interrupted, outcome.finished, len(calls)) == (False, [SHORT], 1)
 
 
